@@ -1,0 +1,123 @@
+//! Files, behind a trait: the only place that asks the operating system for storage.
+//!
+//! Owns: [`Disk`] and [`DiskFile`], their real form (`real.rs`) and their simulated one (`sim.rs`).
+//! Never does: knows what a file means. Paths, formats and orders of writes are the callers'.
+//!
+//! A sync is *submitted and completes as an event*, never a blocking call inside the log:
+//!
+//! ```text
+//!  append (tokio worker)          sync thread of the directory
+//!  write_all_at ── page cache
+//!  submit_sync ───────────────▶  fdatasync, files in order
+//!                                done(result) ──▶ flushed offset moves, waiters wake
+//! ```
+
+mod real;
+pub mod sim;
+
+use std::fmt::Debug;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use real::RealDisk;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// The file must exist.
+    Read,
+    /// The file must exist.
+    ReadWrite,
+    /// Created empty where it is absent; reading and writing.
+    Create,
+}
+
+/// What a directory holds under one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    pub name: String,
+    pub kind: EntryKind,
+    pub size_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    File,
+    Directory,
+    Other,
+}
+
+/// The room on the volume that holds a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    pub total_bytes: u64,
+    pub usable_bytes: u64,
+}
+
+/// Files to make durable, in this order; then the directories whose entries changed.
+#[derive(Debug, Default)]
+pub struct SyncRequest {
+    pub files: Vec<Arc<dyn DiskFile>>,
+    pub directories: Vec<PathBuf>,
+}
+
+/// Called once, on a sync thread, when a [`SyncRequest`] is done or has failed.
+pub type SyncDone = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+/// Held for as long as this process owns a locked file.
+pub trait DirectoryLock: Debug + Send + Sync {}
+
+/// The storage under one log directory.
+pub trait Disk: Debug + Send + Sync + 'static {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// The whole of a small file; longer than `max_bytes` is `InvalidData`.
+    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
+
+    /// Replaces a small file so that a crash leaves the old or the new one, whole: a temporary file beside it
+    /// (`<name>.tmp`), synced, renamed over it, the directory synced.
+    fn write_atomically(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+
+    /// Creates the directory and its parents where they are absent.
+    fn create_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// What the directory holds, in no order.
+    fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>>;
+
+    fn exists(&self, path: &Path) -> bool;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Absent is no error.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// With all that it holds; absent is no error.
+    fn remove_directory(&self, path: &Path) -> io::Result<()>;
+    /// Makes creations, renames and removals in this directory durable. Blocks.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes files durable on a sync thread and calls `done` there. Never blocks the caller.
+    fn submit_sync(&self, request: SyncRequest, done: SyncDone);
+
+    /// Takes the exclusive lock that `path` stands for, creating the file. `WouldBlock`: another process has it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DirectoryLock>>;
+
+    fn space(&self, path: &Path) -> io::Result<DiskSpace>;
+}
+
+/// One open file; positions are the caller's, so that readers and the writer share it.
+pub trait DiskFile: Debug + Send + Sync + 'static {
+    /// Fewer bytes than asked for only at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+
+    /// As [`DiskFile::read_at`], but `None` where a byte of it would have to come from the device.
+    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> io::Result<Option<usize>>;
+
+    /// Writes all of `slices`, one behind the other, from `position` on.
+    fn write_all_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()>;
+
+    fn size_bytes(&self) -> io::Result<u64>;
+    fn set_size_bytes(&self, size_bytes: u64) -> io::Result<()>;
+    /// Makes content and size durable. Blocks: for recovery, checkpoints and shutdown, off the tokio workers.
+    fn sync(&self) -> io::Result<()>;
+    /// For `sendfile`; none in the simulator.
+    fn as_os_file(&self) -> Option<&std::fs::File>;
+}
