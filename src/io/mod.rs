@@ -121,3 +121,11 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     /// For `sendfile`; none in the simulator.
     fn as_os_file(&self) -> Option<&std::fs::File>;
 }
+
+/// A part of an open file, to be sent as it lies there.
+#[derive(Clone, Debug)]
+pub struct FileSlice {
+    pub file: Arc<dyn DiskFile>,
+    pub position: u64,
+    pub size_bytes: usize,
+}
