@@ -1,9 +1,18 @@
 //! The wire: frames, headers, record batches, and the messages that the message crate lacks.
 //!
 //! Owns: everything that turns bytes into requests and responses into bytes.
-//! Never does: I/O, or decide anything about topics, partitions or offsets.
+//! Never does: sockets, or decide anything about topics, partitions or offsets.
+//!
+//! ```text
+//!  frame                                header                       body
+//!  ┌────────┬──────────────────────────────────────────────────────┬──────────────────┐
+//!  │ size   │ api key, version, correlation id, client id, [tags]  │ the message      │
+//!  └────────┴──────────────────────────────────────────────────────┴──────────────────┘
+//! ```
 
 pub mod batch;
+pub mod frame;
+pub mod header;
 
 /// The message crate; every use of it goes through here, so that going back to `kafka-protocol` is one line.
 pub use kafka_protocol as wire;

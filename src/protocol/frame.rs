@@ -1,0 +1,103 @@
+//! Cutting the byte stream of a connection into size-capped frames.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Bytes of the size field in front of each frame.
+pub const SIZE_BYTES: usize = 4;
+/// Bytes from which the cap of a frame can be told: its size and its API key.
+const CAP_KNOWN_BYTES: usize = SIZE_BYTES + 2;
+/// No request header is shorter: API key, version and correlation id.
+pub const MIN_FRAME_BYTES: i32 = 8;
+
+const PRODUCE_API_KEY: i16 = 0;
+
+/// How large a frame may be.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameCaps {
+    /// `socket.request.max.bytes`: for Produce, whose size is the client's batches.
+    pub produce_bytes: i32,
+    /// For every other API: none needs more, and decoding multiplies what arrives.
+    pub other_bytes: i32,
+}
+
+impl FrameCaps {
+    fn for_api(self, api_key: i16) -> i32 {
+        if api_key == PRODUCE_API_KEY { self.produce_bytes } else { self.produce_bytes.min(self.other_bytes) }
+    }
+}
+
+/// A frame that cannot be one; the connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    #[error("frame of {size_bytes} bytes is too short for a request header")]
+    TooShort { size_bytes: i32 },
+    #[error("frame of {size_bytes} bytes for API key {api_key} exceeds {cap_bytes} bytes")]
+    TooLarge { size_bytes: i32, api_key: i16, cap_bytes: i32 },
+}
+
+/// What the buffer holds at its front.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Front {
+    /// Not even the size is there.
+    Unknown,
+    /// The frame's size is known and allowed; this many bytes of it, size field included, make it whole.
+    Partial { total_bytes: usize },
+    Whole,
+}
+
+/// Looks at the front of the buffer without taking anything.
+pub fn inspect(buffer: &BytesMut, caps: FrameCaps) -> Result<Front, FrameError> {
+    if buffer.len() < SIZE_BYTES {
+        return Ok(Front::Unknown);
+    }
+    let size_bytes = (&buffer[..]).get_i32();
+    if size_bytes < MIN_FRAME_BYTES {
+        return Err(FrameError::TooShort { size_bytes });
+    }
+    if buffer.len() < CAP_KNOWN_BYTES {
+        return Ok(Front::Unknown);
+    }
+    let api_key = (&buffer[SIZE_BYTES..]).get_i16();
+    let cap_bytes = caps.for_api(api_key);
+    if size_bytes > cap_bytes {
+        return Err(FrameError::TooLarge { size_bytes, api_key, cap_bytes });
+    }
+    let total_bytes = SIZE_BYTES + size_bytes as usize;
+    Ok(if buffer.len() < total_bytes { Front::Partial { total_bytes } } else { Front::Whole })
+}
+
+/// Takes the whole frame at the front, without its size field. Only after [`inspect`] said [`Front::Whole`].
+pub fn take(buffer: &mut BytesMut) -> Bytes {
+    let size_bytes = buffer.get_i32() as usize;
+    buffer.split_to(size_bytes).freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPS: FrameCaps = FrameCaps { produce_bytes: 1000, other_bytes: 100 };
+
+    fn front(bytes: &[u8]) -> Result<Front, FrameError> {
+        inspect(&BytesMut::from(bytes), CAPS)
+    }
+
+    #[test]
+    fn sizes_are_capped_per_api() {
+        assert_eq!(front(&[0, 0, 0]), Ok(Front::Unknown));
+        assert_eq!(front(&[0, 0, 0, 200]), Ok(Front::Unknown));
+        assert_eq!(front(&[0, 0, 0, 200, 0, 0]), Ok(Front::Partial { total_bytes: 204 }));
+        let refused = FrameError::TooLarge { size_bytes: 200, api_key: 3, cap_bytes: 100 };
+        assert_eq!(front(&[0, 0, 0, 200, 0, 3]), Err(refused));
+        assert_eq!(front(&[0, 0, 0, 7]), Err(FrameError::TooShort { size_bytes: 7 }));
+        assert_eq!(front(&[255, 255, 255, 255]), Err(FrameError::TooShort { size_bytes: -1 }));
+    }
+
+    #[test]
+    fn whole_frames_are_taken_one_by_one() {
+        let mut buffer = BytesMut::from(&[0, 0, 0, 8, 0, 3, 0, 0, 0, 0, 0, 1, 0, 0][..]);
+        assert_eq!(inspect(&buffer, CAPS), Ok(Front::Whole));
+        assert_eq!(&take(&mut buffer)[..], &[0, 3, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(&buffer[..], &[0, 0]);
+    }
+}
