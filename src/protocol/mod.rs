@@ -13,6 +13,7 @@
 pub mod batch;
 pub mod frame;
 pub mod header;
+pub mod piece;
 
 /// The message crate; every use of it goes through here, so that going back to `kafka-protocol` is one line.
 pub use kafka_protocol as wire;
