@@ -1,0 +1,97 @@
+//! The text form that Kafka's checkpoint files share.
+//!
+//! ```text
+//!   version
+//!   number of entries
+//!   entry, its fields separated by blanks     (one line each)
+//! ```
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// A line that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct TextError {
+    /// From 1.
+    pub line: usize,
+    pub reason: String,
+}
+
+impl TextError {
+    pub(super) fn new(line: usize, reason: impl Into<String>) -> Self {
+        Self { line, reason: reason.into() }
+    }
+}
+
+/// One entry and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'a> {
+    number: usize,
+    text: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// The entry's fields, exactly `N`.
+    pub(super) fn fields<const N: usize>(&self) -> Result<[&'a str; N], TextError> {
+        let fields: Vec<_> = self.text.split_ascii_whitespace().take(N + 1).collect();
+        let refused = |fields: Vec<_>| self.error(format!("{} fields where {N} should be", fields.len()));
+        fields.try_into().map_err(refused)
+    }
+
+    /// A number not below `least`.
+    pub(super) fn number<T: FromStr + PartialOrd>(&self, text: &str, what: &str, least: T) -> Result<T, TextError> {
+        let number = text.parse().ok().filter(|number| *number >= least);
+        number.ok_or_else(|| self.error(format!("'{}' is not {what}", shortened(text))))
+    }
+
+    pub(super) fn error(&self, reason: impl Into<String>) -> TextError {
+        TextError::new(self.number, reason)
+    }
+}
+
+pub(super) fn encode(version: u32, entries: impl Iterator<Item = impl Display>) -> String {
+    let mut count = 0_usize;
+    let mut lines = String::new();
+    for entry in entries {
+        count += 1;
+        lines.push_str(&entry.to_string());
+        lines.push('\n');
+    }
+    format!("{version}\n{count}\n{lines}")
+}
+
+/// The entries of a file of this version. A line too few or too many is an error of the last entry.
+pub(super) fn lines(
+    content: &str,
+    version: u32,
+) -> Result<impl Iterator<Item = Result<Line<'_>, TextError>>, TextError> {
+    let mut lines = content.lines().enumerate().map(|(at, text)| Line { number: at + 1, text });
+    let mut header = |what| lines.next().ok_or_else(|| TextError::new(1, format!("no {what}: the file ends")));
+    let found = header("version")?;
+    if found.number(found.text.trim(), "a version", 0_u32)? != version {
+        return Err(found.error(format!("version {} where {version} should be", shortened(found.text))));
+    }
+    let count = header("number of entries")?;
+    let count = count.number(count.text.trim(), "a number of entries", 0_usize)?;
+    let mut seen = 0;
+    Ok(std::iter::from_fn(move || match lines.next() {
+        Some(line) if seen < count => {
+            seen += 1;
+            Some(Ok(line))
+        }
+        Some(line) if line.text.trim().is_empty() => None,
+        Some(line) => Some(Err(line.error(format!("more entries than {count}")))),
+        None if seen < count => {
+            let missing = TextError::new(seen + 3, format!("{seen} entries where {count} should be"));
+            seen = count;
+            Some(Err(missing))
+        }
+        None => None,
+    }))
+}
+
+/// What of a foreign text is fit for an error message.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(60).collect()
+}
