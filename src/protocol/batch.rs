@@ -21,12 +21,12 @@ pub const LOG_OVERHEAD_BYTES: usize = 12;
 /// The only message format that is written.
 pub const MAGIC_V2: i8 = 2;
 
-const LENGTH_AT: usize = 8;
-const LEADER_EPOCH_AT: usize = 12;
+pub(super) const LENGTH_AT: usize = 8;
+pub(super) const LEADER_EPOCH_AT: usize = 12;
 const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
-const ATTRIBUTES_AT: usize = 21;
-const LAST_OFFSET_DELTA_AT: usize = 23;
+pub(super) const ATTRIBUTES_AT: usize = 21;
+pub(super) const LAST_OFFSET_DELTA_AT: usize = 23;
 const BASE_TIMESTAMP_AT: usize = 27;
 const MAX_TIMESTAMP_AT: usize = 35;
 const PRODUCER_ID_AT: usize = 43;
@@ -34,9 +34,11 @@ const PRODUCER_EPOCH_AT: usize = 51;
 const BASE_SEQUENCE_AT: usize = 53;
 const RECORD_COUNT_AT: usize = 57;
 
-const TIMESTAMP_TYPE_BIT: i16 = 1 << 3;
-const TRANSACTIONAL_BIT: i16 = 1 << 4;
-const CONTROL_BIT: i16 = 1 << 5;
+/// Which [`Compression`].
+pub(super) const COMPRESSION_BITS: i16 = 7;
+pub(super) const TIMESTAMP_TYPE_BIT: i16 = 1 << 3;
+pub(super) const TRANSACTIONAL_BIT: i16 = 1 << 4;
+pub(super) const CONTROL_BIT: i16 = 1 << 5;
 const DELETE_HORIZON_BIT: i16 = 1 << 6;
 
 /// What is wrong with bytes that should be a batch.

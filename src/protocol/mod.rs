@@ -11,9 +11,13 @@
 //! ```
 
 pub mod batch;
+pub mod compression;
 pub mod frame;
 pub mod header;
 pub mod piece;
+pub mod recompress;
+pub mod records;
+mod varint;
 
 /// The message crate; every use of it goes through here, so that going back to `kafka-protocol` is one line.
 pub use kafka_protocol as wire;
