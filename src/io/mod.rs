@@ -12,6 +12,7 @@
 //!                                done(result) ──▶ flushed offset moves, waiters wake
 //! ```
 
+mod process_io;
 mod real;
 pub mod sim;
 
@@ -20,6 +21,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use process_io::ProcessIo;
 pub use real::RealDisk;
 
 /// How a file is opened.

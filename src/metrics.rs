@@ -1,1 +1,0 @@
-//! Every metric's name and handle.
