@@ -16,6 +16,7 @@ mod process_io;
 mod real;
 pub mod sim;
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -106,7 +107,7 @@ pub trait Disk: Debug + Send + Sync + 'static {
 }
 
 /// One open file; positions are the caller's, so that readers and the writer share it.
-pub trait DiskFile: Debug + Send + Sync + 'static {
+pub trait DiskFile: Any + Debug + Send + Sync {
     /// Fewer bytes than asked for only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
 

@@ -39,9 +39,9 @@ impl<'a> Line<'a> {
         fields.try_into().map_err(refused)
     }
 
-    /// A number not below `least`.
-    pub(super) fn number<T: FromStr + PartialOrd>(&self, text: &str, what: &str, least: T) -> Result<T, TextError> {
-        let number = text.parse().ok().filter(|number| *number >= least);
+    /// A number not below 0.
+    pub(super) fn number<T: FromStr + PartialOrd + Default>(&self, text: &str, what: &str) -> Result<T, TextError> {
+        let number = text.parse().ok().filter(|number| *number >= T::default());
         number.ok_or_else(|| self.error(format!("'{}' is not {what}", shortened(text))))
     }
 
@@ -69,11 +69,11 @@ pub(super) fn lines(
     let mut lines = content.lines().enumerate().map(|(at, text)| Line { number: at + 1, text });
     let mut header = |what| lines.next().ok_or_else(|| TextError::new(1, format!("no {what}: the file ends")));
     let found = header("version")?;
-    if found.number(found.text.trim(), "a version", 0_u32)? != version {
+    if found.number::<u32>(found.text.trim(), "a version")? != version {
         return Err(found.error(format!("version {} where {version} should be", shortened(found.text))));
     }
     let count = header("number of entries")?;
-    let count = count.number(count.text.trim(), "a number of entries", 0_usize)?;
+    let count: usize = count.number(count.text.trim(), "a number of entries")?;
     let mut seen = 0;
     Ok(std::iter::from_fn(move || match lines.next() {
         Some(line) if seen < count => {

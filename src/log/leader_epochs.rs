@@ -130,8 +130,8 @@ impl LeaderEpochs {
         for line in checkpoint_text::lines(content, 0)? {
             let line = line?;
             let [epoch, start_offset] = line.fields()?;
-            let epoch = LeaderEpoch(line.number(epoch, "an epoch", 0)?);
-            let start_offset = Offset(line.number(start_offset, "an offset", 0)?);
+            let epoch = LeaderEpoch(line.number(epoch, "an epoch")?);
+            let start_offset = Offset(line.number(start_offset, "an offset")?);
             epochs.assign(epoch, start_offset);
         }
         Ok(epochs)

@@ -245,13 +245,11 @@ impl ProducerStateManager {
         now_ms: TimestampMs,
     ) -> Option<CompletedTxn> {
         let seen_ms = self.plausibly_seen_ms(header.max_timestamp, now_ms);
-        match marker {
-            Some(marker) => self.update_marker(header, marker, seen_ms),
-            None => {
-                self.update(header, seen_ms);
-                None
-            }
+        if let Some(marker) = marker {
+            return self.update_marker(header, marker, seen_ms);
         }
+        self.update(header, seen_ms);
+        None
     }
 
     /// Forgets what it knows and takes in a snapshot's producers; the state is then that of all records below
