@@ -51,7 +51,7 @@ const LIMITS: Limits = Limits {
     headers: 64,
     head_bytes: 16 * 1024,
     head_timeout: Duration::from_secs(30),
-    lifetime: Duration::from_mins(10),
+    lifetime: Duration::from_secs(600),
     grace: Duration::from_secs(2),
 };
 
