@@ -1,1 +1,5 @@
 //! Being laid.
+
+mod log_config;
+
+pub use log_config::{CleanupPolicy, CompressionType, LogConfig, TimestampType};
