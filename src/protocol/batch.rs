@@ -218,6 +218,17 @@ pub fn stamp_log_append_time(batch: &mut [u8], now_ms: TimestampMs) {
     write_crc(batch);
 }
 
+/// As [`stamp_log_append_time`], for a batch that stays where it is: the header to be written in place of its own.
+pub fn log_append_time_header(batch: &[u8], now_ms: TimestampMs) -> [u8; HEADER_BYTES] {
+    let (header, records) = batch.split_at(HEADER_BYTES);
+    let mut stamped = [0; HEADER_BYTES];
+    stamped.copy_from_slice(header);
+    stamp_log_append_time(&mut stamped, now_ms);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&stamped[ATTRIBUTES_AT..]), records);
+    stamped[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
+    stamped
+}
+
 /// Computes the CRC-32C of a whole batch and writes it into its header.
 pub fn write_crc(batch: &mut [u8]) {
     let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
