@@ -1,7 +1,43 @@
-//! The log of a partition, as Kafka lays it out on disk.
+//! The log of one partition: Kafka's on-disk format, byte for byte.
 //!
-//! Being laid.
+//! Owns: segments and their indexes, validation and offsets of what is appended, producer state and leader epochs,
+//! what is flushed, what retention removes. Never does: knows who leads the partition, or when a record counts as
+//! committed; the high watermark is told to it.
+//!
+//! ```text
+//!  append_as_leader ──▶ check ──▶ append lock ──▶ one write to the page cache ──▶ log end offset
+//!                                     │                                               │
+//!                                 roll, indexes,                           request_flush ──▶ sync thread
+//!                                 producer state                                      │
+//!  read ◀── high watermark ◀── replication ◀── on_flushed ◀── flushed offset ◀────────┘
+//! ```
+//!
+//! Readers never take the append lock: they see an immutable list of segments and a few atomics, and whatever lies
+//! below the log end offset no longer changes (truncation excepted, which only a follower does).
 
+pub mod append;
+mod batch_check;
+mod batch_scan;
 mod checkpoint_text;
+pub mod directory;
+pub mod errors;
+pub mod group_commit;
+pub mod health;
+mod index_file;
 pub mod leader_epochs;
+pub mod offset_index;
+pub mod partition_log;
 pub mod producer_state;
+pub mod read;
+mod recent_batches;
+mod removal;
+mod roll;
+pub mod segment;
+pub mod segment_recovery;
+pub mod time_index;
+pub mod txn_index;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Walking over the batches of a segment's file: by header only, or with every byte checked.
+
+use std::io;
+
+use super::directory::FileKind;
+use crate::ids::Offset;
+use crate::io::DiskFile;
+use crate::protocol::batch::{BatchError, BatchHeader, HEADER_BYTES};
+
+/// Bytes read for the headers of a stretch of batches: about an index interval.
+const HEADER_WINDOW_BYTES: usize = 4096;
+
+/// A batch and where it begins in its file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlacedBatch {
+    pub(super) position: u64,
+    pub(super) header: BatchHeader,
+}
+
+impl PlacedBatch {
+    pub(super) fn end_position(&self) -> u64 {
+        self.position + self.header.size_bytes() as u64
+    }
+}
+
+/// The headers of the batches from one position on.
+pub(super) struct HeaderScan<'a> {
+    file: &'a dyn DiskFile,
+    position: u64,
+    end_position: u64,
+    window: [u8; HEADER_WINDOW_BYTES],
+    window_at: u64,
+    window_len: usize,
+}
+
+impl<'a> HeaderScan<'a> {
+    /// `position` is the beginning of a batch, `end_position` the end of one.
+    pub(super) fn new(file: &'a dyn DiskFile, position: u64, end_position: u64) -> Self {
+        Self { file, position, end_position, window: [0; HEADER_WINDOW_BYTES], window_at: 0, window_len: 0 }
+    }
+
+    /// The next batch; `None` at the end. `InvalidData`: no whole batch lies there.
+    pub(super) fn next(&mut self) -> io::Result<Option<PlacedBatch>> {
+        if self.position >= self.end_position {
+            return Ok(None);
+        }
+        let left = (self.end_position - self.position) as usize;
+        let header = BatchHeader::read(self.header_bytes(left.min(HEADER_BYTES))?).map_err(corrupt)?;
+        if header.size_bytes() > left {
+            return Err(corrupt(BatchError::Truncated { needed: header.size_bytes(), available: left }));
+        }
+        let batch = PlacedBatch { position: self.position, header };
+        self.position = batch.end_position();
+        Ok(Some(batch))
+    }
+
+    fn header_bytes(&mut self, wanted: usize) -> io::Result<&[u8]> {
+        let within = self.position >= self.window_at
+            && self.position + wanted as u64 <= self.window_at + self.window_len as u64;
+        if !within {
+            let left = (self.end_position - self.position).min(HEADER_WINDOW_BYTES as u64) as usize;
+            self.window_at = self.position;
+            self.window_len = self.file.read_at(&mut self.window[..left], self.position)?;
+        }
+        let at = (self.position - self.window_at) as usize;
+        Ok(&self.window[at..(at + wanted).min(self.window_len).max(at)])
+    }
+}
+
+pub(super) fn corrupt(error: BatchError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// The first batch from `position` on that ends at or beyond `target`: the one that holds it, or the next one where
+/// compaction has removed it.
+pub(super) fn find_offset(
+    file: &dyn DiskFile,
+    position: u64,
+    end_position: u64,
+    target: Offset,
+) -> io::Result<Option<PlacedBatch>> {
+    let mut scan = HeaderScan::new(file, position, end_position);
+    while let Some(batch) = scan.next()? {
+        if batch.header.last_offset() >= target {
+            return Ok(Some(batch));
+        }
+    }
+    Ok(None)
+}
+
+/// The whole batch that `header` was read from.
+pub(super) fn read_whole(file: &dyn DiskFile, batch: &PlacedBatch) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; batch.header.size_bytes()];
+    if file.read_at(&mut bytes, batch.position)? < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(bytes)
+}
+
+/// Says which file an error came from.
+pub(super) fn in_file(kind: FileKind, base_offset: Offset) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", kind.file_name(base_offset)))
+}

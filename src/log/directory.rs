@@ -1,0 +1,112 @@
+//! The folder of one partition, and the names of the files in it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::ids::Offset;
+use crate::io::{Disk, DiskFile, OpenMode};
+
+/// The suffix of a file that waits for its removal.
+pub const DELETED_SUFFIX: &str = ".deleted";
+
+/// The kinds of files that are named after the offset they begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    Log,
+    OffsetIndex,
+    TimeIndex,
+    TxnIndex,
+    ProducerSnapshot,
+}
+
+impl FileKind {
+    /// The files of a segment, the log itself first.
+    pub const OF_SEGMENT: [Self; 4] = [Self::Log, Self::OffsetIndex, Self::TimeIndex, Self::TxnIndex];
+
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::OffsetIndex => "index",
+            Self::TimeIndex => "timeindex",
+            Self::TxnIndex => "txnindex",
+            Self::ProducerSnapshot => "snapshot",
+        }
+    }
+
+    /// Twenty digits, so that names sort as offsets do.
+    pub fn file_name(self, offset: Offset) -> String {
+        format!("{:020}.{}", offset.0, self.extension())
+    }
+
+    /// The kind and the offset that a file's name tells; `None` for any other name.
+    pub fn parse(file_name: &str) -> Option<(Self, Offset)> {
+        let (digits, extension) = file_name.split_once('.')?;
+        if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let kind = [Self::Log, Self::OffsetIndex, Self::TimeIndex, Self::TxnIndex, Self::ProducerSnapshot]
+            .into_iter()
+            .find(|kind| kind.extension() == extension)?;
+        Some((kind, Offset(digits.parse().ok()?)))
+    }
+}
+
+/// Where the files of one partition lie. The folder is renamed while in use when its topic is deleted.
+#[derive(Debug)]
+pub struct PartitionDirectory {
+    disk: Arc<dyn Disk>,
+    path: RwLock<PathBuf>,
+}
+
+impl PartitionDirectory {
+    pub fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Arc<Self> {
+        Arc::new(Self { disk, path: RwLock::new(path) })
+    }
+
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.path.read().clone()
+    }
+
+    pub fn file(&self, kind: FileKind, offset: Offset) -> PathBuf {
+        self.path.read().join(kind.file_name(offset))
+    }
+
+    pub fn open(&self, kind: FileKind, offset: Offset, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        self.disk.open(&self.file(kind, offset), mode)
+    }
+
+    /// Renames the folder; open files stay open.
+    pub fn rename(&self, to: PathBuf) -> io::Result<()> {
+        let mut path = self.path.write();
+        self.disk.rename(&path, &to)?;
+        *path = to;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kafkas() {
+        assert_eq!(FileKind::Log.file_name(Offset(42)), "00000000000000000042.log");
+        assert_eq!(FileKind::parse("00000000000000000042.timeindex"), Some((FileKind::TimeIndex, Offset(42))));
+        for foreign in [
+            "42.log",
+            "00000000000000000042.log.deleted",
+            "leader-epoch-checkpoint",
+            "x.log",
+            "99999999999999999999.log",
+        ] {
+            assert_eq!(FileKind::parse(foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Making appends durable, many at a time.
+//!
+//! ```text
+//!   append ─ request ─┐
+//!   append ─ request ─┼─ one sync in flight ── done ── flushed offset ── on_flushed ── waiters
+//!   append ─ request ─┘        │                          │
+//!                              └─ those that came meanwhile share the next one
+//! ```
+//! A sync covers all that was appended before it was submitted. One that fails takes the directory offline: the
+//! kernel may have dropped what it could not write, so a second try would succeed and prove nothing.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::errors::StorageError;
+use super::partition_log::PartitionLog;
+use crate::ids::Offset;
+use crate::io::SyncRequest;
+use crate::time::TimestampMs;
+
+/// Told after every sync, on a sync thread: up to which offset the log is durable, or why no longer.
+pub type OnFlushed = Box<dyn Fn(Result<Offset, &StorageError>) + Send + Sync>;
+
+/// What one log has asked of the sync threads.
+pub(super) struct GroupCommit {
+    flushed_offset: AtomicI64,
+    state: Mutex<State>,
+    on_flushed: RwLock<Option<Arc<OnFlushed>>>,
+    /// Names in the partition's folder have changed since it was last synced.
+    folder_changed: AtomicBool,
+    /// The folder itself is new.
+    is_new_folder: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    in_flight: bool,
+    /// More was appended while one was in flight.
+    wanted: bool,
+    /// Counts truncations: what a sync covered before one says nothing about offsets written anew.
+    generation: u64,
+    last_flush_ms: TimestampMs,
+}
+
+impl GroupCommit {
+    pub(super) fn new(flushed_offset: Offset, now_ms: TimestampMs) -> Self {
+        Self {
+            flushed_offset: AtomicI64::new(flushed_offset.0),
+            state: Mutex::new(State { in_flight: false, wanted: false, generation: 0, last_flush_ms: now_ms }),
+            on_flushed: RwLock::new(None),
+            folder_changed: AtomicBool::new(false),
+            is_new_folder: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn flushed_offset(&self) -> Offset {
+        Offset(self.flushed_offset.load(Ordering::Acquire))
+    }
+
+    /// The next sync makes the names in the folder durable too, and the folder's own name where it is new.
+    pub(super) fn files_created(&self, is_new_folder: bool) {
+        self.is_new_folder.fetch_or(is_new_folder, Ordering::AcqRel);
+        self.folder_changed.store(true, Ordering::Release);
+    }
+
+    /// The log now ends at `offset`; syncs under way no longer count.
+    pub(super) fn truncated_to(&self, offset: Offset) {
+        let mut state = self.state.lock();
+        state.generation += 1;
+        self.flushed_offset.fetch_min(offset.0, Ordering::AcqRel);
+    }
+
+    /// The folders that the next sync has to cover.
+    pub(super) fn take_changed_folders(&self, path: PathBuf) -> Vec<PathBuf> {
+        let mut folders = Vec::new();
+        if self.folder_changed.swap(false, Ordering::AcqRel) {
+            if self.is_new_folder.swap(false, Ordering::AcqRel) {
+                folders.extend(path.parent().map(PathBuf::from));
+            }
+            folders.push(path);
+        }
+        folders
+    }
+
+    /// Syncs with a checkpoint count as well.
+    pub(super) fn advance(&self, flushed: Offset, generation: u64, now_ms: Option<TimestampMs>) -> bool {
+        let mut state = self.state.lock();
+        if state.generation != generation {
+            return false;
+        }
+        if let Some(now_ms) = now_ms {
+            state.last_flush_ms = now_ms;
+        }
+        self.flushed_offset.fetch_max(flushed.0, Ordering::AcqRel);
+        true
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.state.lock().generation
+    }
+
+    pub(super) fn tell(&self, result: Result<Offset, &StorageError>) {
+        let listener = self.on_flushed.read().clone();
+        if let Some(listener) = listener {
+            listener(result);
+        }
+    }
+}
+
+impl fmt::Debug for GroupCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flushed_offset = self.flushed_offset();
+        f.debug_struct("GroupCommit").field("flushed_offset", &flushed_offset).field("state", &self.state).finish()
+    }
+}
+
+impl PartitionLog {
+    /// Who is told when the flushed offset has moved, or can no longer move. Called on a sync thread.
+    pub fn set_on_flushed(&self, listener: OnFlushed) {
+        *self.group_commit.on_flushed.write() = Some(Arc::new(listener));
+    }
+
+    /// Asks for what was appended to become durable. Returns at once; the listener hears of it.
+    ///
+    /// To be called after every append. With `log.flush.before.ack=false` it goes by `flush.messages` instead.
+    pub fn request_flush(self: &Arc<Self>) {
+        let unflushed = self.log_end_offset() - self.flushed_offset();
+        let config = self.config.load();
+        if unflushed > 0 && (config.flush_before_ack || unflushed >= config.flush_messages) {
+            self.flush();
+        }
+    }
+
+    /// As [`PartitionLog::request_flush`], for logs that go by `flush.ms`; to be called now and then.
+    pub fn request_flush_if_due(self: &Arc<Self>, now_ms: TimestampMs) {
+        let due = {
+            let mut state = self.group_commit.state.lock();
+            let due = now_ms.saturating_sub(state.last_flush_ms) >= self.config.load().flush_ms;
+            if due {
+                state.last_flush_ms = now_ms;
+            }
+            due
+        };
+        if due && self.log_end_offset() > self.flushed_offset() {
+            self.flush();
+        }
+    }
+
+    /// Makes durable what is appended, whatever the configuration says. Returns at once.
+    pub fn flush(self: &Arc<Self>) {
+        let generation = {
+            let mut state = self.group_commit.state.lock();
+            if state.in_flight {
+                state.wanted = true;
+                return;
+            }
+            state.in_flight = true;
+            state.generation
+        };
+        self.submit_sync(generation);
+    }
+
+    fn submit_sync(self: &Arc<Self>, generation: u64) {
+        if let Err(error) = self.check_online() {
+            self.sync_failed(&error);
+            return;
+        }
+        // The offset first: files hold at least what lies below it.
+        let target = self.log_end_offset();
+        let flushed = self.flushed_offset();
+        let request = SyncRequest {
+            files: self.files_between(flushed, target),
+            directories: self.group_commit.take_changed_folders(self.directory.path()),
+        };
+        let log = Arc::clone(self);
+        self.directory.disk().submit_sync(request, Box::new(move |result| log.sync_done(target, generation, result)));
+    }
+
+    /// The files that hold the records between two offsets, oldest first.
+    pub(super) fn files_between(&self, from: Offset, to: Offset) -> Vec<Arc<dyn crate::io::DiskFile>> {
+        let segments = self.segments.load();
+        let first = super::read::floor_segment(&segments, from);
+        let touched = segments[first..].iter().take_while(|segment| segment.base_offset() < to);
+        touched.map(|segment| Arc::clone(segment.log_file())).collect()
+    }
+
+    /// On a sync thread.
+    fn sync_done(self: &Arc<Self>, target: Offset, generation: u64, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.health.fail(format_args!("sync of {}: {error}", self.topic_partition));
+            self.sync_failed(&error.into());
+            return;
+        }
+        if self.group_commit.advance(target, generation, None) {
+            self.group_commit.tell(Ok(self.flushed_offset()));
+        }
+        let next = {
+            let mut state = self.group_commit.state.lock();
+            let again = std::mem::take(&mut state.wanted) || state.generation != generation;
+            state.in_flight = again;
+            again.then_some(state.generation)
+        };
+        if let Some(generation) = next {
+            self.submit_sync(generation);
+        }
+    }
+
+    fn sync_failed(&self, error: &StorageError) {
+        {
+            let mut state = self.group_commit.state.lock();
+            state.in_flight = false;
+            state.wanted = false;
+        }
+        self.group_commit.tell(Err(error));
+    }
+}

@@ -1,0 +1,243 @@
+//! What the indexes of a segment share: sorted entries of one size, the newest of them in memory.
+//!
+//! ```text
+//!  ┌── file, exactly `stored` entries ──┐┌── tail, in memory ──┐
+//!  │ e0 e1 e2 ...                       ││ ... newest          │
+//!  └────────────────────────────────────┘└─────────────────────┘
+//! ```
+//! Kafka maps a preallocated file and writes through it. Here an append costs no system call: the tail is written at
+//! a checkpoint, a roll and a close, and what a crash loses of it recovery builds again from the log.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::directory::{FileKind, PartitionDirectory};
+use crate::ids::Offset;
+use crate::io::{DiskFile, OpenMode};
+
+/// Once a search has narrowed to this many bytes of the file, it reads them in one go.
+const SEARCH_PAGE_BYTES: usize = 4096;
+
+/// An entry of an index; its size never varies.
+pub(super) trait IndexEntry: Copy + Send + Sync + 'static {
+    const BYTES: usize;
+    /// `bytes` holds exactly [`Self::BYTES`].
+    fn decode(bytes: &[u8]) -> Self;
+    fn encode(self, into: &mut Vec<u8>);
+}
+
+/// Entries in ascending order: stored ones, then the tail.
+pub(super) struct IndexFile<E> {
+    directory: Arc<PartitionDirectory>,
+    kind: FileKind,
+    base_offset: Offset,
+    state: RwLock<State<E>>,
+}
+
+struct State<E> {
+    /// Opened when first needed: most closed segments are never looked into.
+    file: Option<Arc<dyn DiskFile>>,
+    stored: usize,
+    tail: Vec<E>,
+    last: Option<E>,
+    /// Written to since the file was last handed out to be synced.
+    unsynced: bool,
+}
+
+impl<E: IndexEntry> IndexFile<E> {
+    /// An index that has no file yet, or whose file counts for nothing: the first write replaces it.
+    pub(super) fn empty(directory: Arc<PartitionDirectory>, kind: FileKind, base_offset: Offset) -> Self {
+        let state = State { file: None, stored: 0, tail: Vec::new(), last: None, unsynced: false };
+        Self { directory, kind, base_offset, state: RwLock::new(state) }
+    }
+
+    /// The index as its file has it. An absent file is `NotFound`; one that holds a part of an entry is `InvalidData`.
+    pub(super) fn open(directory: Arc<PartitionDirectory>, kind: FileKind, base_offset: Offset) -> io::Result<Self> {
+        let file = directory.open(kind, base_offset, OpenMode::ReadWrite)?;
+        let size_bytes = file.size_bytes()? as usize;
+        if !size_bytes.is_multiple_of(E::BYTES) {
+            let reason = format!("{size_bytes} bytes are no multiple of {}", E::BYTES);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        let stored = size_bytes / E::BYTES;
+        let last = match stored.checked_sub(1) {
+            Some(slot) => Some(read_entry(&*file, slot)?),
+            None => None,
+        };
+        let state = State { file: None, stored, tail: Vec::new(), last, unsynced: false };
+        Ok(Self { directory, kind, base_offset, state: RwLock::new(state) })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let state = self.state.read();
+        state.stored + state.tail.len()
+    }
+
+    pub(super) fn first(&self) -> io::Result<Option<E>> {
+        if self.len() == 0 { Ok(None) } else { self.entry(0).map(Some) }
+    }
+
+    pub(super) fn last(&self) -> Option<E> {
+        self.state.read().last
+    }
+
+    pub(super) fn append(&self, entry: E) {
+        let mut state = self.state.write();
+        state.tail.push(entry);
+        state.last = Some(entry);
+    }
+
+    /// The last entry for which `is_before` holds, with its slot, given that it holds for all entries up to some
+    /// slot and for none beyond.
+    pub(super) fn last_where(&self, is_before: impl Fn(&E) -> bool) -> io::Result<Option<(usize, E)>> {
+        let (file, stored) = {
+            let state = self.state.read();
+            // Most look-ups are near the end of the log.
+            if state.tail.first().is_some_and(&is_before) {
+                let slot = state.tail.partition_point(&is_before) - 1;
+                return Ok(Some((state.stored + slot, state.tail[slot])));
+            }
+            if state.stored == 0 {
+                return Ok(None);
+            }
+            (state.file.clone(), state.stored)
+        };
+        // The file is searched without the lock: a read of a cold page must not hold up the appender.
+        let file = match file {
+            Some(file) => file,
+            None => self.open_file()?,
+        };
+        search_file(&*file, stored, is_before)
+    }
+
+    pub(super) fn entry(&self, slot: usize) -> io::Result<E> {
+        {
+            let state = self.state.read();
+            if slot >= state.stored {
+                let entry = state.tail.get(slot - state.stored).copied();
+                return entry.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no such index entry"));
+            }
+        }
+        read_entry(&*self.open_file()?, slot)
+    }
+
+    /// Writes the tail behind the stored entries. On an error nothing is forgotten, and it may be called again.
+    pub(super) fn write_tail(&self) -> io::Result<()> {
+        let mut state = self.state.write();
+        if state.tail.is_empty() && state.file.is_some() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(state.tail.len() * E::BYTES);
+        state.tail.iter().for_each(|entry| entry.encode(&mut bytes));
+        let file = self.file_of(&mut state)?;
+        let position = (state.stored * E::BYTES) as u64;
+        // A file that is longer is the leftover of a write that failed, or of a crash before recovery.
+        if file.size_bytes()? != position {
+            file.set_size_bytes(position)?;
+        }
+        if !bytes.is_empty() {
+            file.write_all_at(&[IoSlice::new(&bytes)], position)?;
+        }
+        state.stored += state.tail.len();
+        state.tail = Vec::new();
+        state.unsynced = true;
+        Ok(())
+    }
+
+    /// The file, if it was written to since this was last asked; for the caller to sync.
+    pub(super) fn take_unsynced(&self) -> Option<Arc<dyn DiskFile>> {
+        let mut state = self.state.write();
+        if !std::mem::take(&mut state.unsynced) {
+            return None;
+        }
+        state.file.clone()
+    }
+
+    /// Keeps the first `entries` entries.
+    pub(super) fn truncate(&self, entries: usize) -> io::Result<()> {
+        let mut state = self.state.write();
+        if entries >= state.stored {
+            let kept = entries - state.stored;
+            state.tail.truncate(kept);
+        } else {
+            let file = self.file_of(&mut state)?;
+            file.set_size_bytes((entries * E::BYTES) as u64)?;
+            state.stored = entries;
+            state.tail.clear();
+            state.unsynced = true;
+        }
+        state.last = match state.tail.last() {
+            Some(&entry) => Some(entry),
+            None if state.stored == 0 => None,
+            None => {
+                let slot = state.stored - 1;
+                Some(read_entry(&*self.file_of(&mut state)?, slot)?)
+            }
+        };
+        Ok(())
+    }
+
+    /// Opens the file if it is not open yet, so that it stays readable when it is renamed.
+    pub(super) fn hold_open(&self) -> io::Result<()> {
+        self.open_file().map(drop)
+    }
+
+    fn open_file(&self) -> io::Result<Arc<dyn DiskFile>> {
+        if let Some(file) = &self.state.read().file {
+            return Ok(Arc::clone(file));
+        }
+        self.file_of(&mut self.state.write())
+    }
+
+    fn file_of(&self, state: &mut State<E>) -> io::Result<Arc<dyn DiskFile>> {
+        if let Some(file) = &state.file {
+            return Ok(Arc::clone(file));
+        }
+        let file = self.directory.open(self.kind, self.base_offset, OpenMode::Create)?;
+        state.file = Some(Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+impl<E> std::fmt::Debug for IndexFile<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.state.read();
+        write!(f, "{:?}({} stored, {} in memory)", self.kind, state.stored, state.tail.len())
+    }
+}
+
+fn read_entry<E: IndexEntry>(file: &dyn DiskFile, slot: usize) -> io::Result<E> {
+    let mut entries = read_entries(file, slot, slot + 1)?;
+    entries.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+fn read_entries<E: IndexEntry>(file: &dyn DiskFile, from: usize, to: usize) -> io::Result<Vec<E>> {
+    let mut bytes = vec![0; (to - from) * E::BYTES];
+    if file.read_at(&mut bytes, (from * E::BYTES) as u64)? < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(bytes.chunks_exact(E::BYTES).map(E::decode).collect())
+}
+
+/// Halves the range by single entries until it fits a page, then searches the page in memory.
+fn search_file<E: IndexEntry>(
+    file: &dyn DiskFile,
+    stored: usize,
+    is_before: impl Fn(&E) -> bool,
+) -> io::Result<Option<(usize, E)>> {
+    let (mut low, mut high) = (0, stored);
+    while (high - low) * E::BYTES > SEARCH_PAGE_BYTES {
+        let middle = low + (high - low) / 2;
+        if is_before(&read_entry(file, middle)?) {
+            // The answer is the middle or beyond it.
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let page = read_entries::<E>(file, low, high)?;
+    let found = page.partition_point(is_before).checked_sub(1);
+    Ok(found.map(|slot| (low + slot, page[slot])))
+}

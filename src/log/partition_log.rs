@@ -1,0 +1,310 @@
+//! The log of one partition: what holds its segments together.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::directory::PartitionDirectory;
+use super::errors::StorageError;
+use super::group_commit::GroupCommit;
+use super::health::DirectoryHealth;
+use super::leader_epochs::{EpochEntry, LeaderEpochs};
+use super::producer_state::{ProducerStateEntry, ProducerStateManager};
+use super::recent_batches::RecentBatches;
+use super::removal::Removals;
+use super::segment::Segment;
+use crate::config::LogConfig;
+use crate::ids::{LeaderEpoch, Offset, TopicPartition};
+use crate::time::TimestampMs;
+
+/// The segments of a log, oldest first, never empty; the last one is the active one. Replaced as a whole.
+pub(super) type Segments = Vec<Arc<Segment>>;
+
+/// The first unstable offset where there is none.
+const ALL_STABLE: i64 = i64::MAX;
+
+/// What a log is made of: found by recovery, or new.
+#[derive(Debug)]
+pub struct LogParts {
+    pub topic_partition: TopicPartition,
+    pub directory: Arc<PartitionDirectory>,
+    pub health: Arc<DirectoryHealth>,
+    pub config: Arc<LogConfig>,
+    /// Oldest first, recovered; none for a new log.
+    pub segments: Vec<Segment>,
+    /// As of `log_end_offset`.
+    pub producer_state: ProducerStateManager,
+    pub leader_epochs: LeaderEpochs,
+    pub log_start_offset: Offset,
+    pub log_end_offset: Offset,
+    pub high_watermark: Offset,
+    /// All records below it are on the device, and so are their indexes and the producer state.
+    pub recovery_point: Offset,
+    pub now_ms: TimestampMs,
+}
+
+/// The log of one partition.
+///
+/// Appends, rolls, truncation and retention take the append lock. Readers take none: they go by the atomics and the
+/// list of segments. A record is written before an offset that covers it is published.
+#[derive(Debug)]
+pub struct PartitionLog {
+    pub(super) topic_partition: TopicPartition,
+    pub(super) directory: Arc<PartitionDirectory>,
+    pub(super) health: Arc<DirectoryHealth>,
+    pub(super) config: ArcSwap<LogConfig>,
+    pub(super) segments: ArcSwap<Segments>,
+    pub(super) writer: Mutex<Writer>,
+    pub(super) recent: Mutex<RecentBatches>,
+    pub(super) group_commit: GroupCommit,
+    pub(super) removals: Removals,
+    log_start_offset: AtomicI64,
+    log_end_offset: AtomicI64,
+    high_watermark: AtomicI64,
+    first_unstable_offset: AtomicI64,
+    pub(super) recovery_point: AtomicI64,
+    /// The sizes of all segments together.
+    size_bytes: AtomicU64,
+    /// A write went wrong in a way that leaves the end of the file unknown.
+    broken: AtomicBool,
+}
+
+/// What the append lock protects.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) active: Arc<Segment>,
+    pub(super) producer_state: ProducerStateManager,
+    pub(super) leader_epochs: LeaderEpochs,
+    /// The epochs in memory are not those in the file.
+    pub(super) epochs_changed: bool,
+    /// The newest producer snapshot that stands at no segment's beginning: one checkpoint replaces another's.
+    pub(super) checkpoint_snapshot: Option<Offset>,
+    /// Closed since their indexes were last synced.
+    pub(super) unsynced_closed: Vec<Arc<Segment>>,
+    /// Producer snapshots written since then.
+    pub(super) unsynced_snapshots: Vec<Offset>,
+}
+
+impl PartitionLog {
+    /// A log of these parts. Creates its first segment where there is none.
+    pub fn open(parts: LogParts) -> io::Result<Arc<Self>> {
+        let LogParts { topic_partition, directory, health, config, mut segments, .. } = parts;
+        let is_new = segments.is_empty();
+        if is_new {
+            segments.push(Segment::create(&directory, parts.log_end_offset, parts.now_ms)?);
+        }
+        let segments: Segments = segments.into_iter().map(Arc::new).collect();
+        let active = Arc::clone(&segments[segments.len() - 1]);
+        let high_watermark = parts.high_watermark.clamp(parts.log_start_offset, parts.log_end_offset);
+        let writer = Writer {
+            active,
+            producer_state: parts.producer_state,
+            leader_epochs: parts.leader_epochs,
+            epochs_changed: false,
+            checkpoint_snapshot: None,
+            unsynced_closed: Vec::new(),
+            unsynced_snapshots: Vec::new(),
+        };
+        let log = Self {
+            topic_partition,
+            health,
+            config: ArcSwap::new(config),
+            group_commit: GroupCommit::new(parts.recovery_point, parts.now_ms),
+            recent: Mutex::default(),
+            removals: Removals::default(),
+            log_start_offset: AtomicI64::new(parts.log_start_offset.0),
+            log_end_offset: AtomicI64::new(parts.log_end_offset.0),
+            high_watermark: AtomicI64::new(high_watermark.0),
+            first_unstable_offset: AtomicI64::new(ALL_STABLE),
+            recovery_point: AtomicI64::new(parts.recovery_point.0),
+            size_bytes: AtomicU64::new(segments.iter().map(|segment| segment.size_bytes()).sum()),
+            broken: AtomicBool::new(false),
+            segments: ArcSwap::from_pointee(segments),
+            writer: Mutex::new(writer),
+            directory,
+        };
+        log.publish_first_unstable_offset(&log.writer.lock());
+        if is_new {
+            log.group_commit.files_created(true);
+        }
+        Ok(Arc::new(log))
+    }
+
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    pub fn directory(&self) -> &Arc<PartitionDirectory> {
+        &self.directory
+    }
+
+    pub fn health(&self) -> &Arc<DirectoryHealth> {
+        &self.health
+    }
+
+    pub fn config(&self) -> Arc<LogConfig> {
+        self.config.load_full()
+    }
+
+    /// Takes effect with the next append, read or retention pass.
+    pub fn set_config(&self, config: Arc<LogConfig>) {
+        self.config.store(config);
+    }
+
+    /// `producer.id.expiration.ms`, where it has changed.
+    pub fn set_producer_expiration_ms(&self, expiration_ms: i64) {
+        self.writer.lock().producer_state.set_expiration_ms(expiration_ms);
+    }
+
+    /// The first record that is still there.
+    pub fn log_start_offset(&self) -> Offset {
+        Offset(self.log_start_offset.load(Ordering::Acquire))
+    }
+
+    /// The offset that the next record will get.
+    pub fn log_end_offset(&self) -> Offset {
+        Offset(self.log_end_offset.load(Ordering::Acquire))
+    }
+
+    /// Where consumers stop: the record at it is not known to be committed.
+    pub fn high_watermark(&self) -> Offset {
+        Offset(self.high_watermark.load(Ordering::Acquire))
+    }
+
+    /// Where `read_committed` consumers stop: the high watermark, or the first record of an open transaction.
+    pub fn last_stable_offset(&self) -> Offset {
+        let unstable = self.first_unstable_offset.load(Ordering::Acquire);
+        self.high_watermark().min(Offset(unstable)).max(self.log_start_offset())
+    }
+
+    /// All records below it are on the device.
+    pub fn flushed_offset(&self) -> Offset {
+        self.group_commit.flushed_offset()
+    }
+
+    /// All records below it are on the device, and so are their indexes and the producer state: what recovery after
+    /// a crash does not have to read again.
+    pub fn recovery_point(&self) -> Offset {
+        Offset(self.recovery_point.load(Ordering::Acquire))
+    }
+
+    /// Moves the high watermark, within the bounds of the log; says what it is now.
+    pub fn set_high_watermark(&self, offset: Offset) -> Offset {
+        let offset = offset.clamp(self.log_start_offset(), self.log_end_offset());
+        self.high_watermark.store(offset.0, Ordering::Release);
+        // Transactions become stable only when their markers are below the high watermark.
+        if self.first_unstable_offset.load(Ordering::Acquire) != ALL_STABLE {
+            let mut writer = self.writer.lock();
+            writer.producer_state.on_high_watermark_updated(offset);
+            self.publish_first_unstable_offset(&writer);
+        }
+        offset
+    }
+
+    /// Bytes of all segments.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn segment_count(&self) -> usize {
+        self.segments.load().len()
+    }
+
+    /// The base offset of the active segment.
+    pub fn active_segment_base_offset(&self) -> Offset {
+        self.segments.load().last().map_or(Offset::ZERO, |active| active.base_offset())
+    }
+
+    /// The newest leader epoch that records were written in, or that was assigned.
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.writer.lock().leader_epochs.latest_epoch()
+    }
+
+    /// All epochs, oldest first.
+    pub fn leader_epochs(&self) -> Vec<EpochEntry> {
+        self.writer.lock().leader_epochs.entries().to_vec()
+    }
+
+    /// The epoch that the record at `offset` was written in.
+    pub fn epoch_for_offset(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.writer.lock().leader_epochs.epoch_for_offset(offset)
+    }
+
+    /// The largest epoch not above `epoch`, and where it ends (OffsetForLeaderEpoch); `(NONE, NONE)` where nothing
+    /// is known of it.
+    pub fn epoch_end_offset(&self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
+        let writer = self.writer.lock();
+        writer.leader_epochs.end_offset_for(epoch, self.log_end_offset())
+    }
+
+    /// A leader begins `epoch` at the end of the log, before its first append.
+    pub fn assign_leader_epoch(&self, epoch: LeaderEpoch) {
+        let mut writer = self.writer.lock();
+        writer.epochs_changed |= writer.leader_epochs.assign(epoch, self.log_end_offset());
+    }
+
+    /// The producers known, in no order (DescribeProducers).
+    pub fn producers(&self) -> Vec<ProducerStateEntry> {
+        self.writer.lock().producer_state.active_producers().cloned().collect()
+    }
+
+    /// Forgets producers that were idle beyond their expiry.
+    pub fn remove_expired_producers(&self, now_ms: TimestampMs) {
+        self.writer.lock().producer_state.remove_expired(now_ms);
+    }
+
+    /// Whether the log serves at all.
+    pub(super) fn check_online(&self) -> Result<(), StorageError> {
+        if let Some(reason) = self.health.failure() {
+            return Err(StorageError::Offline(reason.to_owned()));
+        }
+        if self.broken.load(Ordering::Acquire) {
+            return Err(StorageError::Offline(format!("a write to {} failed", self.topic_partition)));
+        }
+        Ok(())
+    }
+
+    /// The log takes nothing more: what its file holds behind the known end is not known.
+    pub(super) fn mark_broken(&self, reason: &dyn std::fmt::Display) {
+        tracing::error!(partition = %self.topic_partition, %reason, "log is broken");
+        self.broken.store(true, Ordering::Release);
+    }
+
+    /// The whole log, its segments and its append lock.
+    pub(super) fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock()
+    }
+
+    pub(super) fn publish_log_start_offset(&self, _writer: &Writer, offset: Offset) {
+        self.log_start_offset.store(offset.0, Ordering::Release);
+        self.high_watermark.fetch_max(offset.0, Ordering::AcqRel);
+    }
+
+    pub(super) fn publish_log_end_offset(&self, _writer: &Writer, offset: Offset) {
+        self.log_end_offset.store(offset.0, Ordering::Release);
+    }
+
+    /// After a truncation.
+    pub(super) fn lower_high_watermark(&self, _writer: &Writer, offset: Offset) {
+        self.high_watermark.fetch_min(offset.0, Ordering::AcqRel);
+        self.recovery_point.fetch_min(offset.0, Ordering::AcqRel);
+    }
+
+    pub(super) fn publish_first_unstable_offset(&self, writer: &Writer) {
+        let unstable = writer.producer_state.first_unstable_offset().map_or(ALL_STABLE, |offset| offset.0);
+        self.first_unstable_offset.store(unstable, Ordering::Release);
+    }
+
+    pub(super) fn publish_segments(&self, writer: &mut Writer, segments: Segments) {
+        writer.active = Arc::clone(&segments[segments.len() - 1]);
+        self.size_bytes.store(segments.iter().map(|segment| segment.size_bytes()).sum(), Ordering::Relaxed);
+        self.segments.store(Arc::new(segments));
+    }
+
+    pub(super) fn add_size_bytes(&self, size_bytes: u64) {
+        self.size_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+    }
+}

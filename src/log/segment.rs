@@ -1,0 +1,365 @@
+//! One segment: a stretch of the log in one file, with its indexes.
+//!
+//! ```text
+//!  00000000000000000100.log         batches, verbatim    base offset 100: no batch in it begins earlier
+//!  00000000000000000100.index       offset -> position   an entry for every `index.interval.bytes` of log
+//!  00000000000000000100.timeindex   timestamp -> offset
+//!  00000000000000000100.txnindex    aborted transactions, where there are any
+//! ```
+//! The last segment of a log is the active one; only its log grows, under the log's append lock. Everything that
+//! reads takes no lock but the indexes' own, each held for a few instructions.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::batch_scan::{self, HeaderScan, PlacedBatch};
+use super::directory::{FileKind, PartitionDirectory};
+use super::offset_index::{self, OffsetIndex};
+use super::time_index::{NO_TIMESTAMP, TimeIndex, TimestampOffset};
+use super::txn_index::TxnIndex;
+use crate::ids::Offset;
+use crate::io::{DiskFile, OpenMode};
+use crate::time::TimestampMs;
+
+/// Positions in the offset index are 31 bits wide.
+pub const MAX_SEGMENT_BYTES: u64 = i32::MAX as u64;
+
+/// One segment of a partition's log.
+#[derive(Debug)]
+pub struct Segment {
+    pub(super) directory: Arc<PartitionDirectory>,
+    base_offset: Offset,
+    log: Arc<dyn DiskFile>,
+    size_bytes: AtomicU64,
+    pub(super) offset_index: OffsetIndex,
+    pub(super) time_index: TimeIndex,
+    pub(super) txn_index: TxnIndex,
+    pub(super) state: Mutex<SegmentState>,
+}
+
+/// What changes with every append, beside the size.
+#[derive(Debug)]
+pub(super) struct SegmentState {
+    /// When this broker created or opened it: stands in where batches carry no timestamps.
+    pub(super) created_ms: TimestampMs,
+    /// The maximal timestamp of the first batch, once there is one: what `segment.ms` counts from.
+    pub(super) first_batch_timestamp: Option<TimestampMs>,
+    /// The largest timestamp so far, and the last offset of the batch that brought it.
+    pub(super) max_timestamp: TimestampOffset,
+    pub(super) bytes_since_index_entry: u64,
+}
+
+/// What an append adds to a segment: one batch, or several that go in as one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AppendSummary {
+    pub(super) last_offset: Offset,
+    /// The largest timestamp, and the last offset of the batch that has it.
+    pub(super) max_timestamp: TimestampOffset,
+    pub(super) size_bytes: u64,
+}
+
+/// A write that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteFailure {
+    /// The file is as it was before.
+    #[error("{0}")]
+    Undone(io::Error),
+    /// What lies behind the known end of the file is not known.
+    #[error("{write}; and cutting off what was written of it: {undo}")]
+    Broken { write: io::Error, undo: io::Error },
+}
+
+/// When a segment is full.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RollLimits {
+    pub(super) segment_bytes: u64,
+    /// `segment.ms` less this segment's jitter.
+    pub(super) segment_ms: i64,
+    pub(super) max_index_bytes: usize,
+}
+
+impl Segment {
+    /// A new and empty segment. Leftovers of an earlier one under its name are emptied.
+    pub fn create(directory: &Arc<PartitionDirectory>, base_offset: Offset, now_ms: TimestampMs) -> io::Result<Self> {
+        let log = directory.open(FileKind::Log, base_offset, OpenMode::Create)?;
+        if log.size_bytes()? > 0 {
+            log.set_size_bytes(0)?;
+        }
+        directory.disk().remove_file(&directory.file(FileKind::TxnIndex, base_offset))?;
+        Ok(Self::assemble(
+            directory,
+            base_offset,
+            log,
+            OffsetIndex::empty(Arc::clone(directory), base_offset),
+            TimeIndex::empty(Arc::clone(directory), base_offset),
+            TxnIndex::empty(Arc::clone(directory), base_offset),
+            now_ms,
+        ))
+    }
+
+    /// A segment whose files are there and whose indexes may be trusted. `InvalidData` or `NotFound`: its indexes
+    /// have to be built anew, which [`Segment::open_without_indexes`] and [`Segment::recover`] do.
+    pub fn open(directory: &Arc<PartitionDirectory>, base_offset: Offset, now_ms: TimestampMs) -> io::Result<Self> {
+        let log = directory.open(FileKind::Log, base_offset, OpenMode::ReadWrite)?;
+        let offset_index = OffsetIndex::open(Arc::clone(directory), base_offset, log.size_bytes()?)
+            .map_err(batch_scan::in_file(FileKind::OffsetIndex, base_offset))?;
+        let time_index = TimeIndex::open(Arc::clone(directory), base_offset)
+            .map_err(batch_scan::in_file(FileKind::TimeIndex, base_offset))?;
+        let txn_index = TxnIndex::open(Arc::clone(directory), base_offset)
+            .map_err(batch_scan::in_file(FileKind::TxnIndex, base_offset))?;
+        Ok(Self::assemble(directory, base_offset, log, offset_index, time_index, txn_index, now_ms))
+    }
+
+    /// A segment of which only the log counts; it is to be recovered before use.
+    pub fn open_without_indexes(
+        directory: &Arc<PartitionDirectory>,
+        base_offset: Offset,
+        now_ms: TimestampMs,
+    ) -> io::Result<Self> {
+        let log = directory.open(FileKind::Log, base_offset, OpenMode::ReadWrite)?;
+        directory.disk().remove_file(&directory.file(FileKind::TxnIndex, base_offset))?;
+        Ok(Self::assemble(
+            directory,
+            base_offset,
+            log,
+            OffsetIndex::empty(Arc::clone(directory), base_offset),
+            TimeIndex::empty(Arc::clone(directory), base_offset),
+            TxnIndex::empty(Arc::clone(directory), base_offset),
+            now_ms,
+        ))
+    }
+
+    fn assemble(
+        directory: &Arc<PartitionDirectory>,
+        base_offset: Offset,
+        log: Arc<dyn DiskFile>,
+        offset_index: OffsetIndex,
+        time_index: TimeIndex,
+        txn_index: TxnIndex,
+        now_ms: TimestampMs,
+    ) -> Self {
+        let state = SegmentState {
+            created_ms: now_ms,
+            first_batch_timestamp: None,
+            // A segment that was closed in good order ends its time index with its largest timestamp.
+            max_timestamp: time_index.last(),
+            bytes_since_index_entry: 0,
+        };
+        Self {
+            directory: Arc::clone(directory),
+            base_offset,
+            size_bytes: AtomicU64::new(log.size_bytes().unwrap_or(0)),
+            log,
+            offset_index,
+            time_index,
+            txn_index,
+            state: Mutex::new(state),
+        }
+    }
+
+    pub fn base_offset(&self) -> Offset {
+        self.base_offset
+    }
+
+    /// Bytes of log; what the file holds beyond them does not count.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes.load(Ordering::Acquire)
+    }
+
+    pub fn log_file(&self) -> &Arc<dyn DiskFile> {
+        &self.log
+    }
+
+    /// The largest timestamp of its batches and where it was seen; none: [`NO_TIMESTAMP`].
+    pub fn max_timestamp(&self) -> TimestampOffset {
+        self.state.lock().max_timestamp
+    }
+
+    /// What retention by time goes by. Batches without timestamps count as written when the segment was opened.
+    pub fn retention_timestamp(&self) -> TimestampMs {
+        let state = self.state.lock();
+        if state.max_timestamp.timestamp >= 0 { state.max_timestamp.timestamp } else { state.created_ms }
+    }
+
+    /// Whether the next append has to go to a new segment.
+    pub(super) fn should_roll(
+        &self,
+        next: &AppendSummary,
+        limits: &RollLimits,
+        now_ms: TimestampMs,
+    ) -> io::Result<bool> {
+        let size_bytes = self.size_bytes();
+        Ok(size_bytes + next.size_bytes > limits.segment_bytes
+            || offset_index::relative_offset(self.base_offset, next.last_offset).is_none()
+            || self.offset_index.is_full(limits.max_index_bytes)
+            || self.time_index.is_full(limits.max_index_bytes)
+            || (size_bytes > 0 && self.age_ms(next.max_timestamp.timestamp, now_ms)? > limits.segment_ms))
+    }
+
+    /// How long it has been active: by the records' own clock where they have one, so that a replayed past is cut
+    /// into the same stretches of time.
+    fn age_ms(&self, next_timestamp: TimestampMs, now_ms: TimestampMs) -> io::Result<i64> {
+        let (first, created_ms) = {
+            let state = self.state.lock();
+            (state.first_batch_timestamp, state.created_ms)
+        };
+        let first = match first {
+            Some(timestamp) => timestamp,
+            None => self.read_first_batch_timestamp()?,
+        };
+        Ok(if first >= 0 { next_timestamp.saturating_sub(first) } else { now_ms.saturating_sub(created_ms) })
+    }
+
+    /// Needed once after a restart.
+    fn read_first_batch_timestamp(&self) -> io::Result<TimestampMs> {
+        let first = self.scan_from(0).next()?.map(|batch| batch.header.max_timestamp);
+        self.state.lock().first_batch_timestamp = first;
+        Ok(first.unwrap_or(NO_TIMESTAMP))
+    }
+
+    /// Writes at the end and indexes what was written. The new size is not published yet: readers see nothing.
+    ///
+    /// The caller holds the append lock and has asked [`Segment::should_roll`].
+    pub(super) fn append(
+        &self,
+        slices: &[IoSlice<'_>],
+        summary: &AppendSummary,
+        index_interval_bytes: u64,
+    ) -> Result<(), WriteFailure> {
+        let position = self.size_bytes();
+        if let Err(write) = self.log.write_all_at(slices, position) {
+            return Err(match self.log.set_size_bytes(position) {
+                Ok(()) => WriteFailure::Undone(write),
+                Err(undo) => WriteFailure::Broken { write, undo },
+            });
+        }
+        let mut state = self.state.lock();
+        if position == 0 {
+            state.first_batch_timestamp = Some(summary.max_timestamp.timestamp);
+        }
+        if summary.max_timestamp.timestamp > state.max_timestamp.timestamp {
+            state.max_timestamp = summary.max_timestamp;
+        }
+        if state.bytes_since_index_entry > index_interval_bytes {
+            self.offset_index.append(summary.last_offset, position);
+            self.time_index.maybe_append(state.max_timestamp);
+            state.bytes_since_index_entry = 0;
+        }
+        state.bytes_since_index_entry += summary.size_bytes;
+        drop(state);
+        self.size_bytes.store(position + summary.size_bytes, Ordering::Release);
+        Ok(())
+    }
+
+    /// The batch that holds `target`, or the first one behind it; `None` when all batches end before it.
+    pub(super) fn find_batch(&self, target: Offset) -> io::Result<Option<PlacedBatch>> {
+        let from = self.offset_index.lookup(target)?.position;
+        batch_scan::find_offset(&*self.log, from, self.size_bytes(), target)
+    }
+
+    /// The last batch; `None` in an empty segment.
+    pub(super) fn last_batch(&self) -> io::Result<Option<PlacedBatch>> {
+        let mut scan = self.scan_from(self.offset_index.last().position);
+        let mut last = None;
+        while let Some(batch) = scan.next()? {
+            last = Some(batch);
+        }
+        Ok(last)
+    }
+
+    /// The offset behind its last record.
+    pub fn next_offset(&self) -> io::Result<Offset> {
+        Ok(self.last_batch()?.map_or(self.base_offset, |last| last.header.next_offset()))
+    }
+
+    pub(super) fn scan_from(&self, position: u64) -> HeaderScan<'_> {
+        HeaderScan::new(&*self.log, position, self.size_bytes())
+    }
+
+    /// The greatest end of a batch at or before `limit`, given that one begins at `start`, and the offset behind it.
+    /// `None`: the batch at `start` is longer.
+    pub(super) fn last_batch_end(&self, start: u64, limit: u64) -> io::Result<Option<(u64, Offset)>> {
+        let from = self.offset_index.floor_of_position(limit)?.max(start);
+        let mut scan = self.scan_from(from);
+        let mut end = None;
+        while let Some(batch) = scan.next()? {
+            if batch.end_position() > limit {
+                if end.is_none() && batch.position > start {
+                    // The indexed batch itself is cut; where it begins, the one before ended.
+                    end = Some((batch.position, batch.header.base_offset));
+                }
+                break;
+            }
+            end = Some((batch.end_position(), batch.header.next_offset()));
+        }
+        Ok(end)
+    }
+
+    /// The segment becomes a closed one: its largest timestamp goes to the end of the time index, and the indexes to
+    /// their files. May be called again after an error.
+    pub(super) fn close_indexes(&self) -> io::Result<()> {
+        self.time_index.maybe_append(self.max_timestamp());
+        self.write_indexes()
+    }
+
+    /// Brings the files of the indexes up to what is in memory.
+    pub(super) fn write_indexes(&self) -> io::Result<()> {
+        self.offset_index.write_tail()?;
+        self.time_index.write_tail()
+    }
+
+    /// The files of the indexes that were written to since this was last asked.
+    pub(super) fn take_unsynced_indexes(&self) -> impl Iterator<Item = Arc<dyn DiskFile>> {
+        let files =
+            [self.offset_index.take_unsynced(), self.time_index.take_unsynced(), self.txn_index.take_unsynced()];
+        files.into_iter().flatten()
+    }
+
+    /// Cuts off the batch that holds `offset` and all behind it; says how many bytes went.
+    ///
+    /// The caller holds the append lock.
+    pub(super) fn truncate_to(&self, offset: Offset, now_ms: TimestampMs) -> io::Result<u64> {
+        let Some(batch) = self.find_batch(offset)? else { return Ok(0) };
+        let size_bytes = self.size_bytes();
+        self.offset_index.truncate_to(batch.header.base_offset)?;
+        self.time_index.truncate_to(batch.header.base_offset)?;
+        self.txn_index.truncate_to(batch.header.base_offset)?;
+        // Readers stop at the new end before the bytes go.
+        self.size_bytes.store(batch.position, Ordering::Release);
+        self.log.set_size_bytes(batch.position)?;
+        let max_timestamp = self.largest_timestamp_from_indexes()?;
+        let mut state = self.state.lock();
+        state.max_timestamp = max_timestamp;
+        state.bytes_since_index_entry = 0;
+        if batch.position == 0 {
+            state.created_ms = now_ms;
+            state.first_batch_timestamp = None;
+        }
+        Ok(size_bytes - batch.position)
+    }
+
+    fn largest_timestamp_from_indexes(&self) -> io::Result<TimestampOffset> {
+        let mut largest = self.time_index.last();
+        let mut scan = self.scan_from(self.offset_index.lookup(largest.offset)?.position);
+        while let Some(PlacedBatch { header, .. }) = scan.next()? {
+            if header.max_timestamp > largest.timestamp {
+                largest = TimestampOffset { timestamp: header.max_timestamp, offset: header.last_offset() };
+            }
+        }
+        Ok(largest)
+    }
+
+    /// Forgets what lies beyond `size_bytes`, for [`Segment::recover`].
+    pub(super) fn set_size_bytes(&self, size_bytes: u64) {
+        self.size_bytes.store(size_bytes, Ordering::Release);
+    }
+
+    /// Opens what may still be read after the files are renamed.
+    pub(super) fn hold_open(&self) -> io::Result<()> {
+        self.offset_index.hold_open()?;
+        self.time_index.hold_open()
+    }
+}

@@ -1,0 +1,200 @@
+//! Reading a segment back after a crash: what of it is sound stays, and its indexes are built from that.
+
+use std::io;
+
+use super::append::aborted_txn;
+use super::batch_scan::{HeaderScan, PlacedBatch};
+use super::leader_epochs::LeaderEpochs;
+use super::offset_index;
+use super::producer_state::{EndTxnMarker, ProducerStateManager};
+use super::segment::Segment;
+use super::time_index::{NO_TIMESTAMP, TimestampOffset};
+use crate::ids::Offset;
+use crate::io::DiskFile;
+use crate::protocol::batch::{BatchError, BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES};
+use crate::time::TimestampMs;
+
+/// Bytes of a batch that are read, and added to its checksum, at a time.
+const CHUNK_BYTES: usize = 256 << 10;
+/// A control batch holds one small record.
+const MAX_CONTROL_BATCH_BYTES: usize = 1 << 20;
+/// From here on the checksum covers a batch.
+const CHECKED_FROM: usize = LOG_OVERHEAD_BYTES + 9;
+
+/// What recovery of one segment found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecoveredSegment {
+    /// Bytes cut off at its end.
+    pub truncated_bytes: u64,
+    /// The offset behind its last sound batch.
+    pub next_offset: Offset,
+}
+
+impl Segment {
+    /// Checks every byte from the batch that holds `from` on, cuts the file at the first that is not sound, and
+    /// builds indexes, producer state and epochs from what is. Batches below `from` and their index entries are
+    /// trusted; with `from` at or below the base offset, nothing is.
+    ///
+    /// `producers` is the state of all records below `from`.
+    pub fn recover(
+        &self,
+        from: Offset,
+        producers: &mut ProducerStateManager,
+        epochs: &mut LeaderEpochs,
+        index_interval_bytes: u64,
+        now_ms: TimestampMs,
+    ) -> io::Result<RecoveredSegment> {
+        let file_bytes = self.log_file().size_bytes()?;
+        let start = self.keep_below(from)?;
+        let mut reader =
+            SoundBatches { file: &**self.log_file(), position: start, end: file_bytes, chunk: Vec::new() };
+        let mut next_offset = from.max(self.base_offset());
+        let mut previous: Option<Offset> = None;
+        let mut last_indexed = start;
+        let mut max_timestamp = self.max_timestamp();
+        loop {
+            let PlacedBatch { position, header } = match reader.next() {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    let segment = self.base_offset();
+                    tracing::warn!(%segment, position = reader.position, %error, "the log is cut at a batch that is not sound");
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            let in_order = header.base_offset >= previous.unwrap_or(self.base_offset())
+                && offset_index::relative_offset(self.base_offset(), header.last_offset()).is_some();
+            if !in_order || header.last_offset_delta < 0 {
+                let segment = self.base_offset();
+                tracing::warn!(%segment, position, offset = %header.base_offset, "the log is cut at a batch out of order");
+                reader.position = position;
+                break;
+            }
+            let marker = reader.read_marker(position, &header)?;
+            if header.max_timestamp > max_timestamp.timestamp {
+                max_timestamp = TimestampOffset { timestamp: header.max_timestamp, offset: header.last_offset() };
+            }
+            if position - last_indexed > index_interval_bytes {
+                self.offset_index.append(header.last_offset(), position);
+                self.time_index.maybe_append(max_timestamp);
+                last_indexed = position;
+            }
+            if epochs.latest_epoch().is_none_or(|latest| header.leader_epoch > latest) {
+                epochs.assign(header.leader_epoch, header.base_offset);
+            }
+            if let Some(completed) = producers.replay(&header, marker.as_ref(), now_ms)
+                && completed.is_aborted
+            {
+                self.txn_index.append(&aborted_txn(&completed))?;
+            }
+            next_offset = header.next_offset();
+            previous = Some(next_offset);
+        }
+        let sound_bytes = reader.position;
+        if sound_bytes < file_bytes {
+            self.log_file().set_size_bytes(sound_bytes)?;
+        }
+        self.set_size_bytes(sound_bytes);
+        let mut state = self.state.lock();
+        state.max_timestamp = max_timestamp;
+        state.bytes_since_index_entry = sound_bytes - last_indexed;
+        Ok(RecoveredSegment { truncated_bytes: file_bytes - sound_bytes, next_offset })
+    }
+
+    /// Cuts the indexes back to the batches that end below `from`, and says where those end.
+    fn keep_below(&self, from: Offset) -> io::Result<u64> {
+        let mut start = 0;
+        let mut max_timestamp = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset() };
+        if from > self.base_offset() {
+            let mut scan = HeaderScan::new(&**self.log_file(), 0, self.size_bytes());
+            if let Some(indexed) = self.last_trusted_entry(from)? {
+                scan = HeaderScan::new(&**self.log_file(), indexed, self.size_bytes());
+                start = indexed;
+            }
+            while let Ok(Some(batch)) = scan.next() {
+                if batch.header.last_offset() >= from {
+                    break;
+                }
+                start = batch.end_position();
+            }
+        }
+        self.offset_index.truncate_to(from)?;
+        self.time_index.truncate_to(from)?;
+        self.txn_index.truncate_to(from)?;
+        if start > 0 {
+            // The time index may end before the largest timestamp: look at the batches behind its last entry.
+            max_timestamp = self.time_index.last();
+            let behind = self.offset_index.lookup(max_timestamp.offset)?.position;
+            let mut scan = HeaderScan::new(&**self.log_file(), behind, start);
+            while let Some(PlacedBatch { header, .. }) = scan.next()? {
+                if header.max_timestamp > max_timestamp.timestamp {
+                    max_timestamp = TimestampOffset { timestamp: header.max_timestamp, offset: header.last_offset() };
+                }
+            }
+        }
+        self.state.lock().max_timestamp = max_timestamp;
+        Ok(start)
+    }
+
+    /// The position of the last index entry below `from`.
+    fn last_trusted_entry(&self, from: Offset) -> io::Result<Option<u64>> {
+        if self.offset_index.is_empty() {
+            return Ok(None);
+        }
+        self.offset_index.lookup(from + -1).map(|entry| Some(entry.position))
+    }
+}
+
+/// Whole batches with the right checksum, in a file whose end is not known to hold any.
+struct SoundBatches<'a> {
+    file: &'a dyn DiskFile,
+    position: u64,
+    end: u64,
+    chunk: Vec<u8>,
+}
+
+impl SoundBatches<'_> {
+    /// The batch at the position, which moves behind it; `InvalidData` where there is none, and then it stays.
+    fn next(&mut self) -> io::Result<Option<PlacedBatch>> {
+        let Some(batch) = HeaderScan::new(self.file, self.position, self.end).next()? else { return Ok(None) };
+        let stored = batch.header.crc;
+        let computed = self.checksum(&batch)?;
+        if stored != computed {
+            return Err(super::batch_scan::corrupt(BatchError::Crc { stored, computed }));
+        }
+        self.position = batch.end_position();
+        Ok(Some(batch))
+    }
+
+    fn checksum(&mut self, batch: &PlacedBatch) -> io::Result<u32> {
+        let mut at = batch.position + CHECKED_FROM as u64;
+        let mut crc = 0;
+        while at < batch.end_position() {
+            let wanted = (batch.end_position() - at).min(CHUNK_BYTES as u64) as usize;
+            self.chunk.resize(wanted.max(self.chunk.len()), 0);
+            let chunk = &mut self.chunk[..wanted];
+            if self.file.read_at(chunk, at)? < wanted {
+                return Err(super::batch_scan::corrupt(BatchError::Truncated {
+                    needed: batch.header.size_bytes(),
+                    available: (at - batch.position) as usize,
+                }));
+            }
+            crc = crc32c::crc32c_append(crc, chunk);
+            at += wanted as u64;
+        }
+        Ok(crc)
+    }
+
+    fn read_marker(&self, position: u64, header: &BatchHeader) -> io::Result<Option<EndTxnMarker>> {
+        if !header.is_control() || !(HEADER_BYTES..=MAX_CONTROL_BATCH_BYTES).contains(&header.size_bytes()) {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; header.size_bytes()];
+        self.file.read_at(&mut bytes, position)?;
+        Ok(EndTxnMarker::read(header, &bytes).unwrap_or_else(|error| {
+            tracing::warn!(offset = %header.base_offset, %error, "a control record that means nothing is passed over");
+            None
+        }))
+    }
+}

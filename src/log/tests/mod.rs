@@ -1,0 +1,5 @@
+//! The log as a whole, on a real disk.
+
+mod appending;
+mod flushing;
+mod model;

@@ -1,0 +1,180 @@
+//! `.txnindex`: the aborted transactions whose markers lie in the segment (KIP-98).
+//!
+//! ```text
+//!  entry, 34 bytes, big-endian:
+//!  │ version i16 = 0 │ producer id i64 │ first offset i64 │ last offset i64 │ last stable offset i64 │
+//! ```
+//! Aborts are rare, so an entry is written at once, and the file exists only where there is one.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::directory::{FileKind, PartitionDirectory};
+use crate::ids::{Offset, ProducerId};
+use crate::io::{DiskFile, OpenMode};
+
+/// Bytes of one entry.
+pub const TXN_ENTRY_BYTES: usize = 34;
+
+/// Entries that a search reads at a time.
+const ENTRIES_PER_READ: usize = 120;
+
+/// One aborted transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbortedTxn {
+    pub producer_id: ProducerId,
+    pub first_offset: Offset,
+    /// The offset of the abort marker.
+    pub last_offset: Offset,
+    /// The last stable offset once this transaction was decided: no later entry begins before it.
+    pub last_stable_offset: Offset,
+}
+
+impl AbortedTxn {
+    fn encode(&self) -> [u8; TXN_ENTRY_BYTES] {
+        let mut bytes = [0; TXN_ENTRY_BYTES];
+        let fields = [self.producer_id.0, self.first_offset.0, self.last_offset.0, self.last_stable_offset.0];
+        for (place, field) in bytes[2..].chunks_exact_mut(8).zip(fields) {
+            place.copy_from_slice(&field.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// `None`: a version that is not known.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let field = |at: usize| {
+            let bytes = bytes.get(at..at + 8)?;
+            Some(i64::from_be_bytes(bytes.try_into().ok()?))
+        };
+        if bytes.get(..2)? != [0, 0] {
+            return None;
+        }
+        Some(Self {
+            producer_id: ProducerId(field(2)?),
+            first_offset: Offset(field(10)?),
+            last_offset: Offset(field(18)?),
+            last_stable_offset: Offset(field(26)?),
+        })
+    }
+}
+
+/// The transaction index of one segment.
+#[derive(Debug)]
+pub struct TxnIndex {
+    directory: Arc<PartitionDirectory>,
+    base_offset: Offset,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    file: Option<Arc<dyn DiskFile>>,
+    entries: usize,
+    unsynced: bool,
+}
+
+impl TxnIndex {
+    /// The index as its file has it; no file is an empty index. `InvalidData`: the file is none of this segment.
+    pub(super) fn open(directory: Arc<PartitionDirectory>, base_offset: Offset) -> io::Result<Self> {
+        let file = match directory.open(FileKind::TxnIndex, base_offset, OpenMode::ReadWrite) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let size_bytes = file.as_ref().map_or(Ok(0), |file| file.size_bytes())? as usize;
+        let state = State { file, entries: size_bytes / TXN_ENTRY_BYTES, unsynced: false };
+        let index = Self { directory, base_offset, state: Mutex::new(state) };
+        let mut sound = size_bytes.is_multiple_of(TXN_ENTRY_BYTES);
+        index.visit(|entry| {
+            sound &= entry.last_offset >= base_offset;
+            sound
+        })?;
+        if sound { Ok(index) } else { Err(corrupt()) }
+    }
+
+    pub(super) fn empty(directory: Arc<PartitionDirectory>, base_offset: Offset) -> Self {
+        Self { directory, base_offset, state: Mutex::default() }
+    }
+
+    pub(super) fn append(&self, transaction: &AbortedTxn) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let file = match &state.file {
+            Some(file) => Arc::clone(file),
+            None => self.directory.open(FileKind::TxnIndex, self.base_offset, OpenMode::Create)?,
+        };
+        state.file = Some(Arc::clone(&file));
+        file.write_all_at(&[IoSlice::new(&transaction.encode())], (state.entries * TXN_ENTRY_BYTES) as u64)?;
+        state.entries += 1;
+        state.unsynced = true;
+        Ok(())
+    }
+
+    /// Adds those that overlap the offsets from `from` to below `up_to`. True: no later segment can hold more.
+    pub(super) fn collect(&self, from: Offset, up_to: Offset, into: &mut Vec<AbortedTxn>) -> io::Result<bool> {
+        let mut complete = false;
+        self.visit(|entry| {
+            if entry.last_offset >= from && entry.first_offset < up_to {
+                into.push(*entry);
+            }
+            complete = entry.last_stable_offset >= up_to;
+            !complete
+        })?;
+        Ok(complete)
+    }
+
+    /// Keeps the transactions that were decided below `offset`.
+    pub(super) fn truncate_to(&self, offset: Offset) -> io::Result<()> {
+        let mut kept = 0;
+        self.visit(|entry| {
+            let keep = entry.last_offset < offset;
+            kept += usize::from(keep);
+            keep
+        })?;
+        let mut state = self.state.lock();
+        if let (Some(file), true) = (state.file.clone(), kept < state.entries) {
+            file.set_size_bytes((kept * TXN_ENTRY_BYTES) as u64)?;
+            state.entries = kept;
+            state.unsynced = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_unsynced(&self) -> Option<Arc<dyn DiskFile>> {
+        let mut state = self.state.lock();
+        if !std::mem::take(&mut state.unsynced) {
+            return None;
+        }
+        state.file.clone()
+    }
+
+    /// Shows the entries in order until `visitor` says false.
+    fn visit(&self, mut visitor: impl FnMut(&AbortedTxn) -> bool) -> io::Result<()> {
+        let (file, entries) = {
+            let state = self.state.lock();
+            let Some(file) = state.file.clone() else { return Ok(()) };
+            (file, state.entries)
+        };
+        let mut buffer = [0; ENTRIES_PER_READ * TXN_ENTRY_BYTES];
+        let mut slot = 0;
+        while slot < entries {
+            let count = (entries - slot).min(ENTRIES_PER_READ);
+            let page = &mut buffer[..count * TXN_ENTRY_BYTES];
+            if file.read_at(page, (slot * TXN_ENTRY_BYTES) as u64)? < page.len() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            for bytes in page.chunks_exact(TXN_ENTRY_BYTES) {
+                if !visitor(&AbortedTxn::decode(bytes).ok_or_else(corrupt)?) {
+                    return Ok(());
+                }
+            }
+            slot += count;
+        }
+        Ok(())
+    }
+}
+
+fn corrupt() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not the transaction index of this segment")
+}
