@@ -40,11 +40,7 @@ impl MemoryStore {
     fn change<T>(&self, change: impl FnOnce(&mut Mvcc) -> T) -> T {
         let now = self.clock.monotonic();
         let mut mvcc = self.state.lock();
-        for lease in mvcc.lapsed_leases(now) {
-            // The lease is known: it was just listed.
-            let _ = mvcc.delete_leased(lease);
-            mvcc.forget_lease(lease);
-        }
+        mvcc.expire_leases(now);
         let result = change(&mut mvcc);
         let applied = mvcc.revision();
         mvcc.trim(self.limits, applied);
@@ -80,13 +76,7 @@ impl MetadataStore for MemoryStore {
     }
 
     fn revoke_lease(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.change(|mvcc| {
-                mvcc.delete_leased(lease)?;
-                mvcc.forget_lease(lease);
-                Ok(())
-            })
-        })
+        Box::pin(async move { self.change(|mvcc| mvcc.revoke_lease(lease)) })
     }
 
     fn watch(&self, range: KeyRange, from: Revision) -> WatchStream {

@@ -10,6 +10,9 @@
 //!      └────────────── wait_for(revision) ◀──────────────┘ 2. waiters
 //! ```
 
+#[cfg(test)]
+mod conformance;
+mod embedded;
 pub mod image;
 pub mod keys;
 mod memory;
@@ -19,6 +22,7 @@ pub mod store;
 pub mod values;
 mod visible;
 
+pub use embedded::{EmbeddedStore, OpenError};
 pub use image::{BrokerImage, Endpoint, ImageError, LeaderRecoveryState, MetadataImage, PartitionImage, TopicImage};
 pub use keys::Keys;
 pub use memory::MemoryStore;

@@ -59,19 +59,19 @@ pub(super) struct Mvcc {
 }
 
 impl Mvcc {
-    /// A store that has just these keys and no history. None of them may hang on a lease.
+    /// A store that has just these keys and no history. Leases that they hang on have lapsed.
     pub(super) fn restore(revision: Revision, kvs: impl IntoIterator<Item = KeyValue>) -> Self {
         let keys = kvs.into_iter().map(|kv| {
             let version = Version {
                 create_revision: kv.create_revision,
                 mod_revision: kv.mod_revision,
                 version: kv.version,
-                lease: None,
+                lease: kv.lease,
                 value: Some(kv.value),
             };
             (kv.key, vec![version])
         });
-        Self {
+        let mut restored = Self {
             revision,
             compact_revision: revision,
             keys: keys.collect(),
@@ -79,7 +79,10 @@ impl Mvcc {
             history_bytes: 0,
             leases: BTreeMap::new(),
             last_lease: 0,
-        }
+        };
+        restored.reattach();
+        restored.last_lease = restored.leases.last_key_value().map_or(0, |(id, _)| id.0);
+        restored
     }
 
     pub(super) fn empty() -> Self {
@@ -246,16 +249,16 @@ impl Mvcc {
         self.reattach();
     }
 
-    /// Finds out anew which keys hang on which lease.
+    /// Finds out anew which keys hang on which lease. A lease whose revocation was undone has lapsed, so that it
+    /// is revoked again.
     fn reattach(&mut self) {
         for lease in self.leases.values_mut() {
             lease.keys.clear();
         }
         for (key, versions) in &self.keys {
-            let lease = versions.last().and_then(|version| version.lease);
-            if let Some(lease) = lease.and_then(|lease| self.leases.get_mut(&lease)) {
-                lease.keys.insert(key.clone());
-            }
+            let Some(id) = versions.last().and_then(|version| version.lease) else { continue };
+            let lapsed = || Lease { ttl: Duration::ZERO, deadline: Duration::ZERO, keys: BTreeSet::new() };
+            self.leases.entry(id).or_insert_with(lapsed).keys.insert(key.clone());
         }
     }
 
@@ -330,10 +333,13 @@ impl Mvcc {
         Ok(lease.ttl)
     }
 
-    /// Leases that have lapsed; they last until [`Mvcc::forget_lease`].
-    pub(super) fn lapsed_leases(&self, now: Duration) -> Vec<LeaseId> {
+    /// Deletes what hangs on leases that have lapsed.
+    pub(super) fn expire_leases(&mut self, now: Duration) {
         let lapsed = self.leases.iter().filter(|(_, lease)| lease.deadline <= now);
-        lapsed.map(|(&id, _)| id).collect()
+        for id in lapsed.map(|(&id, _)| id).collect::<Vec<_>>() {
+            // It is known: it was just listed.
+            let _ = self.revoke_lease(id);
+        }
     }
 
     /// When the next lease lapses.
@@ -342,17 +348,12 @@ impl Mvcc {
     }
 
     /// Deletes what hangs on the lease, in one revision.
-    pub(super) fn delete_leased(&mut self, id: LeaseId) -> Result<(), StoreError> {
-        let lease = self.leases.get(&id).ok_or(StoreError::LeaseNotFound(id))?;
-        let keys: Vec<Bytes> = lease.keys.iter().cloned().collect();
+    pub(super) fn revoke_lease(&mut self, id: LeaseId) -> Result<(), StoreError> {
+        let lease = self.leases.remove(&id).ok_or(StoreError::LeaseNotFound(id))?;
         let revision = self.revision.next();
-        let events = keys.into_iter().map(|key| self.delete(key, revision)).collect();
+        let events = lease.keys.into_iter().map(|key| self.delete(key, revision)).collect();
         self.commit(revision, events);
         Ok(())
-    }
-
-    pub(super) fn forget_lease(&mut self, id: LeaseId) {
-        self.leases.remove(&id);
     }
 }
 
