@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::io::{Disk, FileSlice, OpenMode, RealDisk};
+use crate::protocol::records::golden::unhex;
 use crate::protocol::wire::messages as wire;
 use crate::protocol::wire::messages::fetch_response as theirs;
 use crate::protocol::wire::protocol::{Decodable, Encodable, Message, StrBytes};
@@ -170,6 +171,61 @@ fn every_version_is_what_the_message_crate_reads_and_writes() {
     let session = FetchResponse { error_code: ErrorCode::FetchSessionIdNotFound, responses: vec![], ..response() };
     check(&session);
     check(&FetchResponse { node_endpoints: vec![], ..response() });
+}
+
+/// The bytes that kafka-clients 4.4.0 writes for the response of [`as_in_java`].
+#[test]
+fn the_bytes_are_kafkas() {
+    let goldens = [
+        (
+            4,
+            "000000030000000100046c6f67730000000200000003000000000000000003e800000000000003de00000001000000000000\
+             0007000000000000000b000000087265636f72647321000000010006ffffffffffffffffffffffffffffffffffffffff0000\
+             0000",
+        ),
+        (
+            11,
+            "000000030000123456780000000100046c6f67730000000200000003000000000000000003e800000000000003de00000000\
+             0000000a000000010000000000000007000000000000000bffffffff000000087265636f72647321000000010006ffffffff\
+             ffffffffffffffffffffffffffffffffffffffffffffffffffffffff00000000",
+        ),
+        (
+            12,
+            "0000000300001234567802056c6f67730300000003000000000000000003e800000000000003de000000000000000a020000\
+             000000000007000000000000000b00ffffffff097265636f7264732100000000010006ffffffffffffffffffffffffffffff\
+             ffffffffffffffffff00ffffffff0102000d00000003000000000000004d0001090000000200000009000000",
+        ),
+        (
+            16,
+            "00000003000012345678020123456789abcdef00112233445566770300000003000000000000000003e800000000000003de\
+             000000000000000a020000000000000007000000000000000b00ffffffff097265636f7264732100000000010006ffffffff\
+             ffffffffffffffffffffffffffffffffffffffff00ffffffff0102000d00000003000000000000004d000109000000020000\
+             0009000001001002000000020362320000238403723100",
+        ),
+    ];
+    for (version, golden) in goldens {
+        assert_eq!(joined(&as_in_java().encode(version)), unhex(golden), "version {version}");
+        if version == NODE_ENDPOINTS_VERSION {
+            assert_eq!(joined(&as_in_java().encode(MAX_VERSION)), unhex(golden));
+        }
+    }
+}
+
+fn as_in_java() -> FetchResponse {
+    let read = FetchedPartition {
+        aborted_transactions: Some(vec![AbortedTransaction { producer_id: ProducerId(7), first_offset: Offset(11) }]),
+        records: vec![Piece::Bytes(Bytes::from_static(b"records!"))],
+        ..partition(3)
+    };
+    let moved = FetchedPartition {
+        diverging_epoch: Some(EpochEndOffset { epoch: LeaderEpoch(3), end_offset: Offset(77) }),
+        current_leader: Some(LeaderIdAndEpoch { leader_id: BrokerId(2), leader_epoch: LeaderEpoch(9) }),
+        ..FetchedPartition::failed(1, ErrorCode::NotLeaderOrFollower)
+    };
+    let topic =
+        FetchableTopic { topic: TopicName::from("logs"), topic_id: TopicId(TOPIC_ID), partitions: vec![read, moved] };
+    let node = NodeEndpoint { node_id: BrokerId(2), host: "b2".into(), port: 9092, rack: Some("r1".into()) };
+    FetchResponse { responses: vec![topic], node_endpoints: vec![node], ..response() }
 }
 
 #[test]
