@@ -7,7 +7,30 @@
 //! ```
 
 use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use crate::io::Disk;
+
+/// A small file of the log's that can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", path.display())]
+    Text { path: PathBuf, source: TextError },
+}
+
+impl FileError {
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.to_path_buf(), source }
+    }
+
+    pub(super) fn text(path: &Path) -> impl FnOnce(TextError) -> Self {
+        move |source| Self::Text { path: path.to_path_buf(), source }
+    }
+}
 
 /// A line that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,19 +84,22 @@ pub(super) fn encode(version: u32, entries: impl Iterator<Item = impl Display>) 
     format!("{version}\n{count}\n{lines}")
 }
 
-/// The entries of a file of this version. A line too few or too many is an error of the last entry.
+/// The entries of a file of this version. A line too few or too many is an error of the last entry. A file that is
+/// empty or ends behind its version has none: Kafka creates its checkpoints so.
 pub(super) fn lines(
     content: &str,
     version: u32,
 ) -> Result<impl Iterator<Item = Result<Line<'_>, TextError>>, TextError> {
     let mut lines = content.lines().enumerate().map(|(at, text)| Line { number: at + 1, text });
-    let mut header = |what| lines.next().ok_or_else(|| TextError::new(1, format!("no {what}: the file ends")));
-    let found = header("version")?;
-    if found.number::<u32>(found.text.trim(), "a version")? != version {
+    if let Some(found) = lines.next()
+        && found.number::<u32>(found.text.trim(), "a version")? != version
+    {
         return Err(found.error(format!("version {} where {version} should be", shortened(found.text))));
     }
-    let count = header("number of entries")?;
-    let count: usize = count.number(count.text.trim(), "a number of entries")?;
+    let count = match lines.next() {
+        Some(count) => count.number::<usize>(count.text.trim(), "a number of entries")?,
+        None => 0,
+    };
     let mut seen = 0;
     Ok(std::iter::from_fn(move || match lines.next() {
         Some(line) if seen < count => {
@@ -89,6 +115,15 @@ pub(super) fn lines(
         }
         None => None,
     }))
+}
+
+/// A small file's text; `None` where it is absent. Bytes that are no UTF-8 are replaced, and fail where they stand.
+pub(super) fn read_text(disk: &dyn Disk, path: &Path, max_bytes: u64) -> io::Result<Option<String>> {
+    match disk.read(path, max_bytes) {
+        Ok(content) => Ok(Some(String::from_utf8_lossy(&content).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What of a foreign text is fit for an error message.

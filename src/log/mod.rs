@@ -19,14 +19,18 @@ pub mod append;
 mod batch_check;
 mod batch_scan;
 mod checkpoint_text;
+pub mod checkpoints;
+pub mod clean_shutdown;
 pub mod directory;
 pub mod errors;
 pub mod group_commit;
 pub mod health;
 mod index_file;
 pub mod leader_epochs;
+pub mod meta_properties;
 pub mod offset_index;
 pub mod partition_log;
+pub mod partition_metadata;
 pub mod producer_state;
 pub mod read;
 mod recent_batches;
@@ -41,3 +45,5 @@ pub mod txn_index;
 mod testing;
 #[cfg(test)]
 mod tests;
+
+pub use checkpoint_text::{FileError, TextError};
