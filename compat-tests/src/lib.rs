@@ -1,0 +1,27 @@
+//! Unmodified Kafka clients against a real `ottla` process.
+//!
+//! Each test starts its own [`Node`] on free ports with a data directory of its own, drives it with a client that
+//! knows nothing of Ottla, and asks for what Apache Kafka does. So that a test can be held against the original,
+//! `OTTLA_COMPAT_PEER=kafka` runs the same tests against a real Kafka; the few that ask for what only Ottla has
+//! (its command line, its admin port) say so with [`only_ottla`].
+//!
+//! - [`node`]: the process: start, stop, kill, restart on the same directory and port.
+//! - [`wire`]: a connection that speaks the protocol without any client library in between.
+//! - [`batch`]: record batches byte by byte.
+//! - [`tool`]: command line clients with a deadline: kcat, Kafka's own tools, the Java suites.
+//! - [`wait`]: polling with a deadline; nothing here merely sleeps.
+//! - [`http`]: one GET, for the admin port.
+//!
+//! `setup.sh` brings in what cargo cannot.
+
+pub mod batch;
+pub mod http;
+pub mod node;
+pub mod tool;
+pub mod wait;
+pub mod wire;
+
+mod peer;
+
+pub use node::Node;
+pub use peer::{Peer, only_ottla};

@@ -1,0 +1,195 @@
+//! One broker process and its directory.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::peer::{self, Peer};
+use crate::wait::within;
+use crate::wire::Wire;
+
+/// How long a broker may take until it answers: a Kafka beside a busy compiler needs a while.
+const START_LIMIT: Duration = Duration::from_secs(90);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running broker. Dropping it kills the process and removes its directory.
+pub struct Node {
+    peer: Peer,
+    port: u16,
+    other_port: u16,
+    home: TempDir,
+    log_dir: PathBuf,
+    child: Option<Child>,
+    ready_after: Duration,
+}
+
+impl Node {
+    /// A broker with defaults on an empty directory.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// A broker with these properties besides host, ports and directory.
+    pub fn with(properties: &[(&str, &str)]) -> Self {
+        Self::on(|_| (), properties)
+    }
+
+    /// A broker whose log directory `prepare` filled before the first start.
+    pub fn on(prepare: impl FnOnce(&Path), properties: &[(&str, &str)]) -> Self {
+        let peer = Peer::chosen();
+        let home = tempfile::Builder::new().prefix("ottla-compat-").tempdir().expect("a directory");
+        let log_dir = home.path().join("data");
+        let (port, other_port) = (free_port(), free_port());
+        prepare(&log_dir);
+        peer::prepare_log_dir(peer, &log_dir);
+        let mut all = peer::base_properties(peer, port, other_port, &log_dir);
+        for (key, value) in properties {
+            all.retain(|(taken, _)| taken != key);
+            all.push(((*key).to_owned(), (*value).to_owned()));
+        }
+        fs::write(home.path().join("server.properties"), peer::to_text(&all)).expect("a properties file");
+        let mut node = Self { peer, port, other_port, home, log_dir, child: None, ready_after: Duration::ZERO };
+        node.run();
+        node
+    }
+
+    /// Starts the process again on the same directory and ports, and waits until it answers.
+    pub fn run(&mut self) {
+        assert!(self.child.is_none(), "still running");
+        let begin = Instant::now();
+        let mut command = peer::command(self.peer, &self.properties_file(), &self.output_file());
+        self.child = Some(command.spawn().expect("the broker starts"));
+        within(START_LIMIT, "the broker answers", || {
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().expect("a status")) {
+                panic!("the broker ended with {status} at its start:\n{}", self.output());
+            }
+            Wire::connect(&self.bootstrap()).ok()?.broker_ids().ok().filter(|ids| !ids.is_empty())
+        });
+        self.ready_after = begin.elapsed();
+    }
+
+    /// Ends the process as a power cut would as far as it can tell (SIGKILL).
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("a running broker");
+        child.kill().expect("a kill");
+        child.wait().expect("an end");
+    }
+
+    /// Asks the process to stop (SIGTERM) and waits for its end.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("a running broker");
+        let pid = Pid::from_child(&child);
+        kill_process(pid, Signal::TERM).expect("a signal");
+        within(STOP_LIMIT, "the broker stops on SIGTERM", || child.try_wait().expect("a status"))
+    }
+
+    /// Stops in good order and starts again.
+    pub fn restart(&mut self) {
+        self.terminate();
+        self.run();
+    }
+
+    /// Kills and starts again.
+    pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.run();
+    }
+
+    /// `host:port` for clients.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address of the admin HTTP listener, which only Ottla has.
+    pub fn admin_address(&self) -> String {
+        format!("127.0.0.1:{}", self.other_port)
+    }
+
+    /// A raw connection.
+    pub fn wire(&self) -> Wire {
+        Wire::connect(&self.bootstrap()).expect("a connection")
+    }
+
+    /// The only directory of `log.dirs`.
+    pub fn log_dir(&self) -> &Path {
+        &self.log_dir
+    }
+
+    /// The directory of one partition.
+    pub fn partition_dir(&self, topic: &str, partition: i32) -> PathBuf {
+        self.log_dir.join(format!("{topic}-{partition}"))
+    }
+
+    /// A place for the test's own files, gone with the node.
+    pub fn scratch(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub fn properties_file(&self) -> PathBuf {
+        self.home.path().join("server.properties")
+    }
+
+    /// What the process wrote to its standard output and error, over all starts.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.output_file()).unwrap_or_default()
+    }
+
+    /// From the last start of the process to its first answer.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// Resident memory of the process.
+    pub fn rss_bytes(&self) -> u64 {
+        let pid = self.child.as_ref().expect("a running broker").id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of the process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line VmRSS");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") * 1024
+    }
+
+    /// True while the process lives.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().expect("a status").is_none())
+    }
+
+    fn output_file(&self) -> PathBuf {
+        self.home.path().join("output.txt")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let output = self.output();
+            let lines: Vec<&str> = output.lines().collect();
+            eprintln!("--- the broker's last lines\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
+    }
+}
+
+/// A port nobody listens on, below the range from which the system takes ports for outgoing connections, so that it
+/// stays free while a node is down between two starts. Test processes count from different places.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + (std::process::id() % 97) as u16 * 200;
+    loop {
+        let port = 12_000 + (first - 12_000 + NEXT.fetch_add(1, Ordering::Relaxed)) % 19_400;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Which broker the tests are held against, and how its process is started.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::tool::{cache_dir, crate_dir, kafka_class_path, kafka_java};
+
+/// The broker under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    Ottla,
+    /// Apache Kafka itself (`OTTLA_COMPAT_PEER=kafka`), to prove that a test asks for Kafka's behaviour.
+    Kafka,
+}
+
+impl Peer {
+    /// What `OTTLA_COMPAT_PEER` names; Ottla if nothing.
+    pub fn chosen() -> Self {
+        match std::env::var("OTTLA_COMPAT_PEER").as_deref() {
+            Err(_) | Ok("" | "ottla") => Self::Ottla,
+            Ok("kafka") => Self::Kafka,
+            Ok(other) => panic!("OTTLA_COMPAT_PEER={other}: neither ottla nor kafka"),
+        }
+    }
+}
+
+/// True if the test asks for something that only Ottla has and the peer is another: the test then returns at once.
+pub fn only_ottla() -> bool {
+    let skip = Peer::chosen() != Peer::Ottla;
+    if skip {
+        eprintln!("skipped: asks for what only ottla has");
+    }
+    skip
+}
+
+/// The `ottla` binary: `OTTLA_BIN`, or the newest build in the target directory.
+pub fn ottla_binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("OTTLA_BIN") {
+        return path.into();
+    }
+    let targets = [std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from), Some(crate_dir().join("../target"))];
+    let built = targets.into_iter().flatten().flat_map(|target| {
+        ["compat", "release", "debug"].into_iter().map(move |profile| target.join(profile).join("ottla"))
+    });
+    let newest = built.filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path))).max();
+    newest.expect("no ottla binary: run `cargo build --profile compat`, or set OTTLA_BIN").1
+}
+
+/// The command that runs a broker of this kind on `properties`.
+pub(crate) fn command(peer: Peer, properties: &Path, output: &Path) -> Command {
+    let mut command = match peer {
+        Peer::Ottla => {
+            let mut command = Command::new(ottla_binary());
+            command.arg("--config").arg(properties);
+            command
+        }
+        Peer::Kafka => {
+            let mut command = kafka_java("-Xmx512M");
+            command.arg("-cp").arg(kafka_class_path()).arg("kafka.Kafka").arg(properties);
+            command
+        }
+    };
+    let log = OpenOptions::new().create(true).append(true).open(output).expect("an output file");
+    command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
+    command
+}
+
+/// The properties every broker of this kind needs besides those the test asks for.
+pub(crate) fn base_properties(peer: Peer, port: u16, other_port: u16, log_dir: &Path) -> Vec<(String, String)> {
+    let own = |key: &str, value: String| (key.to_owned(), value);
+    let mut properties = vec![own("log.dirs", log_dir.display().to_string())];
+    match peer {
+        Peer::Ottla => properties.extend([
+            own("listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
+            own("admin.listeners", format!("127.0.0.1:{other_port}")),
+        ]),
+        Peer::Kafka => properties.extend([
+            own("node.id", "1".into()),
+            own("process.roles", "broker,controller".into()),
+            own("listeners", format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{other_port}")),
+            own("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
+            own("controller.quorum.voters", format!("1@127.0.0.1:{other_port}")),
+            own("controller.listener.names", "CONTROLLER".into()),
+            own("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT".into()),
+            own("offsets.topic.replication.factor", "1".into()),
+            own("transaction.state.log.replication.factor", "1".into()),
+            own("transaction.state.log.min.isr", "1".into()),
+        ]),
+    }
+    properties
+}
+
+/// Kafka starts on a formatted directory only; the formatting is done once and copied from then on.
+pub(crate) fn prepare_log_dir(peer: Peer, log_dir: &Path) {
+    if peer == Peer::Ottla || log_dir.join("meta.properties").exists() {
+        return;
+    }
+    fs::create_dir_all(log_dir).expect("a log directory");
+    for file in fs::read_dir(formatted_template()).expect("the template").flatten() {
+        fs::copy(file.path(), log_dir.join(file.file_name())).expect("a copy of the template");
+    }
+}
+
+/// A directory that kafka-storage formatted, with `cluster.id` [`FORMATTED_CLUSTER_ID`] and `node.id` 1.
+pub fn formatted_template() -> &'static Path {
+    static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let home = cache_dir().join("formatted");
+        if home.join("meta.properties").exists() {
+            return home;
+        }
+        let work = tempfile::tempdir_in(cache_dir()).expect("a directory");
+        let log_dir = work.path().join("log");
+        let properties = work.path().join("server.properties");
+        fs::write(&properties, to_text(&base_properties(Peer::Kafka, 9092, 9093, &log_dir))).expect("a file");
+        let mut format = kafka_java("-Xmx128M");
+        format.arg("-cp").arg(kafka_class_path()).arg("kafka.tools.StorageTool");
+        format.args(["format", "-t", FORMATTED_CLUSTER_ID, "-c"]).arg(&properties);
+        let output = format.output().expect("java runs");
+        assert!(output.status.success(), "kafka-storage format: {}", String::from_utf8_lossy(&output.stderr));
+        // Another test process may have been quicker; either result serves.
+        let _ = fs::rename(&log_dir, &home);
+        home
+    })
+}
+
+/// The cluster id in [`formatted_template`].
+pub const FORMATTED_CLUSTER_ID: &str = "5L6g3nShT-eMCtK--X86sw";
+
+/// The text of a properties file.
+pub(crate) fn to_text(properties: &[(String, String)]) -> String {
+    properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+}

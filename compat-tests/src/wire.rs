@@ -1,0 +1,240 @@
+//! A connection that speaks Kafka's protocol as it is told to, right or wrong.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_response::PartitionData;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::PartitionProduceResponse;
+use kafka_protocol::messages::{
+    ApiKey, CreateTopicsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
+    MetadataResponse, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+
+use crate::wait::{DEADLINE, eventually};
+
+/// One connection. Requests may be sent ahead; answers are taken in order.
+pub struct Wire {
+    stream: TcpStream,
+    next_correlation_id: i32,
+    next_answer: i32,
+}
+
+impl Wire {
+    pub fn connect(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        Ok(Self { stream, next_correlation_id: 0, next_answer: 0 })
+    }
+
+    /// Sends a request and takes the next answer as its own.
+    pub fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
+        self.send(version, request)?;
+        self.receive::<R>(version)
+    }
+
+    /// Sends a request without waiting for its answer.
+    pub fn send<R: Request>(&mut self, version: i16, request: &R) -> Result<()> {
+        let frame = encode(self.next_correlation_id, version, request)?;
+        self.next_correlation_id += 1;
+        Ok(self.send_frame(&frame)?)
+    }
+
+    /// The next answer, which must carry the next correlation id: answers come in the order of the requests.
+    pub fn receive<R: Request>(&mut self, version: i16) -> Result<R::Response> {
+        let mut frame = self.read_frame()?.context("the broker closed the connection")?;
+        let header = ResponseHeader::decode(&mut frame, R::Response::header_version(version))?;
+        ensure!(header.correlation_id == self.next_answer, "{} for {}", header.correlation_id, self.next_answer);
+        self.next_answer += 1;
+        let response = R::Response::decode(&mut frame, version)?;
+        ensure!(frame.is_empty(), "{} bytes after the answer to API {}", frame.len(), R::KEY);
+        Ok(response)
+    }
+
+    /// Counts a request that gets no answer (acks=0).
+    pub fn expect_no_answer(&mut self) {
+        self.next_answer += 1;
+    }
+
+    /// Sends bytes behind their length.
+    pub fn send_frame(&mut self, frame: &[u8]) -> io::Result<()> {
+        let mut whole = BytesMut::with_capacity(4 + frame.len());
+        whole.put_i32(frame.len() as i32);
+        whole.put_slice(frame);
+        self.stream.write_all(&whole)
+    }
+
+    /// Sends bytes as they are.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// The next frame without its length; none if the broker closed the connection instead.
+    pub fn read_frame(&mut self) -> io::Result<Option<Bytes>> {
+        let mut length = [0; 4];
+        if !or_closed(self.stream.read_exact(&mut length))? {
+            return Ok(None);
+        }
+        let mut frame = vec![0; i32::from_be_bytes(length) as usize];
+        Ok(or_closed(self.stream.read_exact(&mut frame))?.then(|| frame.into()))
+    }
+
+    /// The ids of the brokers in the metadata.
+    pub fn broker_ids(&mut self) -> Result<Vec<i32>> {
+        let response = self.call(1, &MetadataRequest::default().with_topics(Some(Vec::new())))?;
+        Ok(response.brokers.iter().map(|broker| broker.node_id.0).collect())
+    }
+
+    /// Metadata of one topic, which is not created if it is absent.
+    pub fn topic(&mut self, topic: &str) -> Result<MetadataResponse> {
+        use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+        let topic = MetadataRequestTopic::default().with_name(Some(name(topic)));
+        self.call(
+            12,
+            &MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false),
+        )
+    }
+
+    /// The id of a topic that exists.
+    pub fn topic_id(&mut self, topic: &str) -> Result<uuid::Uuid> {
+        let response = self.topic(topic)?;
+        let found = response.topics.first().context("no such topic")?;
+        ensure!(found.error_code == 0, "error {}", found.error_code);
+        Ok(found.topic_id)
+    }
+
+    /// Creates a topic and waits until each partition has a leader.
+    pub fn create_topic(&mut self, topic: &str, partitions: i32, configs: &[(&str, &str)]) -> Result<()> {
+        let config = |(key, value): &(&str, &str)| {
+            CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value)))
+        };
+        let creatable = CreatableTopic::default()
+            .with_name(name(topic))
+            .with_num_partitions(partitions)
+            .with_replication_factor(1)
+            .with_configs(configs.iter().map(config).collect());
+        let request = CreateTopicsRequest::default().with_topics(vec![creatable]).with_timeout_ms(30_000);
+        let response = self.call(7, &request)?;
+        let result = &response.topics[0];
+        if result.error_code != 0 {
+            bail!("create {topic}: error {} {:?}", result.error_code, result.error_message);
+        }
+        // Kafka answers before its metadata shows the topic; clients wait for the leaders as well.
+        eventually("leaders of the new topic", || {
+            let response = self.topic(topic).ok()?;
+            let found = response.topics.first().filter(|found| found.error_code == 0)?;
+            let led = found.partitions.iter().filter(|partition| partition.leader_id.0 >= 0).count();
+            (led as i32 == partitions).then_some(())
+        });
+        Ok(())
+    }
+
+    /// Sends one batch to one partition (Produce v9) and takes the answer.
+    pub fn produce(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        acks: i16,
+        batch: &Bytes,
+    ) -> Result<PartitionProduceResponse> {
+        let response = self.call(9, &produce_request(topic, partition, acks, batch.clone()))?;
+        Ok(response.responses[0].partition_responses[0].clone())
+    }
+
+    /// [`produce`](Self::produce) with acks=all that must succeed; returns the base offset.
+    pub fn append(&mut self, topic: &str, partition: i32, batch: &Bytes) -> Result<i64> {
+        let answer = self.produce(topic, partition, -1, batch)?;
+        ensure!(answer.error_code == 0, "error {} {:?}", answer.error_code, answer.error_message);
+        Ok(answer.base_offset)
+    }
+
+    /// Fetches one partition (v12, without a session).
+    pub fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> Result<PartitionData> {
+        let response = self.call(12, &fetch_request(topic, partition, offset))?;
+        ensure!(response.error_code == 0, "error {}", response.error_code);
+        Ok(response.responses[0].partitions[0].clone())
+    }
+
+    /// Asks for the offset at a timestamp or at one of the special ones (-1 latest, -2 earliest, -3 max timestamp).
+    pub fn list_offset(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        timestamp: i64,
+    ) -> Result<ListOffsetsPartitionResponse> {
+        let partition = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp);
+        let topic = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
+        let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
+        Ok(self.call(7, &request)?.topics[0].partitions[0].clone())
+    }
+
+    /// A new producer id and epoch.
+    pub fn new_producer(&mut self) -> Result<(i64, i16)> {
+        let request =
+            InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
+        let response = self.call(4, &request)?;
+        ensure!(response.error_code == 0, "error {}", response.error_code);
+        Ok((response.producer_id.0, response.producer_epoch))
+    }
+}
+
+/// A request with its header, ready to be framed.
+pub fn encode<R: Request>(correlation_id: i32, version: i16, request: &R) -> Result<Bytes> {
+    let mut frame = BytesMut::new();
+    let key = ApiKey::try_from(R::KEY).ok().context("an API key")?;
+    let header = RequestHeader::default()
+        .with_request_api_key(R::KEY)
+        .with_request_api_version(version)
+        .with_correlation_id(correlation_id)
+        .with_client_id(Some(text("compat")));
+    header.encode(&mut frame, key.request_header_version(version))?;
+    request.encode(&mut frame, version)?;
+    Ok(frame.freeze())
+}
+
+/// A Produce request with one batch for one partition.
+pub fn produce_request(topic: &str, partition: i32, acks: i16, batch: Bytes) -> ProduceRequest {
+    let data = PartitionProduceData::default().with_index(partition).with_records(Some(batch));
+    let topic = TopicProduceData::default().with_name(name(topic)).with_partition_data(vec![data]);
+    ProduceRequest::default().with_acks(acks).with_timeout_ms(30_000).with_topic_data(vec![topic])
+}
+
+/// A Fetch request of one partition that waits for a byte, at most half a second.
+pub fn fetch_request(topic: &str, partition: i32, offset: i64) -> FetchRequest {
+    let partition = fetch_partition(partition, offset);
+    FetchRequest::default()
+        .with_max_wait_ms(500)
+        .with_min_bytes(1)
+        .with_topics(vec![FetchTopic::default().with_topic(name(topic)).with_partitions(vec![partition])])
+}
+
+pub fn fetch_partition(partition: i32, offset: i64) -> FetchPartition {
+    FetchPartition::default().with_partition(partition).with_fetch_offset(offset).with_partition_max_bytes(1 << 20)
+}
+
+pub fn name(topic: &str) -> TopicName {
+    TopicName(text(topic))
+}
+
+pub fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// False if the peer closed or reset the connection.
+fn or_closed(read: io::Result<()>) -> io::Result<bool> {
+    match read {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
