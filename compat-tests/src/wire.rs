@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -111,7 +111,7 @@ impl Wire {
         Ok(found.topic_id)
     }
 
-    /// Creates a topic and waits until each partition has a leader.
+    /// Creates a topic and waits until each partition is served.
     pub fn create_topic(&mut self, topic: &str, partitions: i32, configs: &[(&str, &str)]) -> Result<()> {
         let config = |(key, value): &(&str, &str)| {
             CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value)))
@@ -127,12 +127,10 @@ impl Wire {
         if result.error_code != 0 {
             bail!("create {topic}: error {} {:?}", result.error_code, result.error_message);
         }
-        // Kafka answers before its metadata shows the topic; clients wait for the leaders as well.
-        eventually("leaders of the new topic", || {
-            let response = self.topic(topic).ok()?;
-            let found = response.topics.first().filter(|found| found.error_code == 0)?;
-            let led = found.partitions.iter().filter(|partition| partition.leader_id.0 >= 0).count();
-            (led as i32 == partitions).then_some(())
+        // Kafka answers before its metadata shows the topic, and shows it before the leader serves it.
+        eventually("the new topic is served", || {
+            let served = |partition| self.list_offset(topic, partition, -1).is_ok_and(|found| found.error_code == 0);
+            (0..partitions).all(served).then_some(())
         });
         Ok(())
     }
@@ -176,13 +174,15 @@ impl Wire {
         Ok(self.call(7, &request)?.topics[0].partitions[0].clone())
     }
 
-    /// A new producer id and epoch.
+    /// A new producer id and epoch; a broker that just started may ask to wait (COORDINATOR_LOAD_IN_PROGRESS).
     pub fn new_producer(&mut self) -> Result<(i64, i16)> {
         let request =
             InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
-        let response = self.call(4, &request)?;
-        ensure!(response.error_code == 0, "error {}", response.error_code);
-        Ok((response.producer_id.0, response.producer_epoch))
+        eventually("a producer id", || match self.call(4, &request) {
+            Ok(response) if response.error_code == 14 => None,
+            Ok(response) if response.error_code != 0 => Some(Err(anyhow!("error {}", response.error_code))),
+            answer => Some(answer.map(|response| (response.producer_id.0, response.producer_epoch))),
+        })
     }
 }
 
