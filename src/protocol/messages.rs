@@ -13,6 +13,8 @@
 mod api_versions;
 mod codec;
 mod describe_log_dirs;
+#[cfg(test)]
+mod golden_tests;
 mod list_offsets;
 #[cfg(test)]
 mod tests;

@@ -42,9 +42,9 @@ pub(super) trait Out {
 
     fn string(&mut self, text: &str, version: i16) {
         if version >= FLEXIBLE_VERSION {
-            self.unsigned(text.len() as u32 + 1)
+            self.unsigned(text.len() as u32 + 1);
         } else {
-            self.i16(text.len() as i16)
+            self.i16(text.len() as i16);
         }
         self.put(text.as_bytes());
     }
