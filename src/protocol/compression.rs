@@ -8,7 +8,8 @@
 //! | zstd   | one or more frames                     | one frame                                             |
 //!
 //! A few bytes can claim gigabytes. So every output buffer starts small, grows with what the codec has really produced,
-//! and never beyond `max_bytes`; a window that a frame asks for is never allocated.
+//! and never beyond `max_bytes`. A window that a zstd frame asks for is never allocated; liblz4 takes two blocks of the
+//! frame's size, 8 MiB at most.
 
 mod snappy;
 #[cfg(test)]
