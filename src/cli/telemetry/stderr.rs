@@ -68,7 +68,10 @@ impl LogGuard {
     pub(super) fn log_panics(&self) {
         let queue = self.queue.clone();
         std::panic::set_hook(Box::new(move |panic| {
-            let message = panic.payload_as_str().unwrap_or("no message");
+            let payload = panic.payload();
+            let text = payload.downcast_ref::<&str>().copied();
+            let message =
+                text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             let backtrace = std::backtrace::Backtrace::capture();
             tracing::error!(%place, %backtrace, "panic: {message}");
@@ -84,19 +87,18 @@ impl Drop for LogGuard {
 }
 
 impl LineQueue {
-    /// Waits until all that is queued now is written, or until `timeout`.
+    /// Waits until all that is queued now is written, or until about `timeout`.
     fn flush(&self, timeout: Duration) {
-        const STEP: Duration = Duration::from_millis(20);
+        const TRIES: u32 = 50;
         let (done, is_done) = mpsc::sync_channel(1);
-        let mut waited = Duration::ZERO;
-        while self.sender.try_send(Message::Flush(done.clone())).is_err() {
-            if waited >= timeout {
+        // The queue of std can't be waited on with a timeout, so a full one is asked again.
+        for _ in 0..TRIES {
+            if self.sender.try_send(Message::Flush(done.clone())).is_ok() {
+                let _ = is_done.recv_timeout(timeout);
                 return;
             }
-            std::thread::sleep(STEP);
-            waited += STEP;
+            std::thread::sleep(timeout / TRIES);
         }
-        let _ = is_done.recv_timeout(timeout - waited);
     }
 }
 
