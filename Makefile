@@ -1,0 +1,63 @@
+# Everything that is done with this repository, one target each; `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: run test lint fmt compat bench fuzz clean help
+
+# The broker and the compat tests share their builds.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+
+COMPAT := --manifest-path compat-tests/Cargo.toml
+# What compat-tests start: optimised, without the link time of a release.
+COMPAT_BIN := $(CARGO_TARGET_DIR)/compat/ottla
+NEED := .ci/need
+FUZZ_SECONDS ?= 60
+
+run: ## Build an optimised ottla and start it: make run ARGS="--set num.partitions=3"
+	@$(NEED) cargo:rustup cc:gcc
+	cargo build --release --locked
+	exec $(CARGO_TARGET_DIR)/release/ottla $(ARGS)
+
+test: lint ## Check everything that must hold: lint, unit and integration tests, the fast compat tests
+	@compat-tests/setup.sh
+	cargo test --locked
+	cargo build --profile compat --bin ottla --locked
+	OTTLA_BIN=$(COMPAT_BIN) cargo test $(COMPAT) --locked
+
+lint: ## Check format, lints, links in the docs, licences of dependencies
+	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
+	cargo fmt --check
+	cargo fmt $(COMPAT) --check
+	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy $(COMPAT) --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
+	else echo "lint: deny.toml is not checked, cargo-deny is missing: cargo install --locked cargo-deny"; fi
+
+fmt: ## Format all Rust code
+	cargo fmt
+	cargo fmt $(COMPAT)
+
+compat: ## Run every compat test, the slow ones too: real clients against a real ottla
+	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
+	@compat-tests/setup.sh
+	cargo build --profile compat --bin ottla --locked
+	OTTLA_BIN=$(COMPAT_BIN) cargo test $(COMPAT) --locked -- --include-ignored
+
+bench: ## Run the micro benchmarks
+	@$(NEED) cargo:rustup cc:gcc
+	cargo bench --locked $(if $(BENCH),--bench $(BENCH))
+
+fuzz: ## Fuzz every target for FUZZ_SECONDS (60): what the wire and the disk may hold
+	@$(NEED) cargo:rustup cc:gcc c++:g++ rustup:rustup
+	@rustup run nightly rustc --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	for target in $$(cargo +nightly fuzz list); do \
+	  cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048; \
+	done
+
+clean: ## Remove everything that was built or fetched
+	rm -rf $(CARGO_TARGET_DIR) compat-tests/target compat-tests/.cache fuzz/target
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name line; do printf '  %-8s %s\n' "$$name" "$$line"; done
