@@ -67,6 +67,21 @@ fn names_are_legal_and_each_stands_once() {
 }
 
 #[test]
+fn the_dashboard_asks_for_metrics_that_exist() {
+    let dashboard = include_str!("../../grafana/ottla.json");
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let asked: BTreeSet<_> = dashboard
+        .split(|character| !is_name(character))
+        .filter(|word| ["kafka_", "ottla_", "process_"].iter().any(|prefix| word.starts_with(prefix)))
+        .collect();
+    assert!(asked.len() > 20, "{asked:?}");
+    for name in asked {
+        let known = |name| names::ALL.iter().any(|family| family.name == name);
+        assert!(known(name) || name.strip_suffix("_count").is_some_and(known), "{name}");
+    }
+}
+
+#[test]
 fn the_page_of_an_idle_broker_is_well_formed() {
     let page = page_of(&Metrics::new());
     assert_eq!(page["kafka_server_brokertopicmetrics_messagesin_total"], 0.0);
