@@ -1,5 +1,44 @@
-//! Being laid.
+//! The configuration: Kafka's keys, and the few that are Ottla's own.
+//!
+//! Owns the table of keys ([`keys`]), the reading of sources ([`load`]), the layers of run-time settings
+//! ([`BrokerConfig::log_config`], [`BrokerConfig::dynamic_config`]). Pure: it is given texts, and reads no file, no
+//! environment and no clock.
+//!
+//! ```text
+//! server.properties ─┐
+//! environment ───────┼─ load ──► BrokerConfig ──┬──► DynamicBrokerConfig
+//! --set ─────────────┘               ▲          └──► LogConfig, one for each topic
+//!                                    │                  ▲
+//!              dynamic settings: all brokers, this broker, the topic
+//! ```
+//!
+//! A key that restricts access or changes durability and is not honoured yet stops the start, so that a file written
+//! for a secured broker never starts an open one.
 
+mod broker_config;
+mod checks;
+mod dynamic;
+mod errors;
+pub mod key;
+pub mod keys;
+mod layers;
+mod legacy;
+mod listeners;
+mod load;
 mod log_config;
+mod properties;
+mod reasons;
+mod sources;
+pub mod value;
 
-pub use log_config::{CleanupPolicy, CompressionType, LogConfig, TimestampType};
+pub use broker_config::{AdminListeners, BrokerConfig, HostPort, MetadataKind};
+pub use dynamic::{DynamicBrokerConfig, ListenerLimits};
+pub use errors::{ConfigError, ConfigErrors};
+pub use layers::{ConfigSource, Layers};
+pub use listeners::{AdvertisedListener, Listener, SecurityProtocol};
+pub use load::{Loaded, load};
+pub use log_config::{CleanupPolicy, CompressionType, ConfigOverrides, LogConfig, TimestampType};
+pub use sources::{Origin, Setting, Sources};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! Why a broker does not start: one line for each problem, all problems at once.
+
+use std::fmt;
+
+use super::sources::Origin;
+
+/// One problem, in one line that begins with its place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    /// A problem at a place in a source.
+    pub(super) fn at(origin: &Origin, problem: impl fmt::Display) -> Self {
+        Self(format!("{origin}: {problem}"))
+    }
+
+    /// A problem that lies between several settings, or in a default.
+    pub(super) fn general(problem: impl Into<String>) -> Self {
+        Self(problem.into())
+    }
+}
+
+/// Everything that is wrong with a configuration; displayed as one line each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let line_end = if index == 0 { "" } else { "\n" };
+            write!(f, "{line_end}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
