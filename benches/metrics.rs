@@ -17,22 +17,22 @@ const SAMPLES_PER_REQUEST: usize = 8;
 /// Measures `work` alone, then while another thread does the same.
 fn alone_and_contended(criterion: &mut Criterion, name: &str, work: impl Fn(u64) + Sync) {
     let mut group = criterion.benchmark_group(name);
-    let mut request = 0;
-    let mut step = || {
-        request += 1;
-        work(black_box(request));
+    let mut count = 0;
+    let mut next = || {
+        count += 1;
+        work(black_box(count));
     };
-    group.bench_function("alone", |bencher| bencher.iter(&mut step));
+    group.bench_function("alone", |bencher| bencher.iter(&mut next));
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut request = 0;
+            let mut count = 0;
             while !stop.load(Ordering::Relaxed) {
-                request += 1;
-                work(request);
+                count += 1;
+                work(count);
             }
         });
-        group.bench_function("contended", |bencher| bencher.iter(&mut step));
+        group.bench_function("contended", |bencher| bencher.iter(&mut next));
         stop.store(true, Ordering::Relaxed);
     });
     group.finish();

@@ -1,7 +1,7 @@
 //! What the broker says about itself on stderr.
 //!
 //! A log line must not hold up a request because a terminal or a pipe is slow: lines go through a bounded queue to
-//! a thread of their own ([`stderr`]). When that thread falls behind, lines are dropped and the number of them is
+//! a thread of their own. When that thread falls behind, lines are dropped and the number of them is
 //! said.
 
 mod stderr;
