@@ -93,7 +93,7 @@ async fn a_damaged_file_is_an_error_and_no_crash() {
     }
     let disk = RealDisk::new(1).unwrap();
     let whole = disk.read(&path, 64 << 20).unwrap();
-    let mut check = |name: &str, content: &[u8]| {
+    let check = |name: &str, content: &[u8]| {
         let path = directory.path().join(name);
         disk.write_atomically(&path, content).unwrap();
         EmbeddedStore::open(disk.clone(), &path, clock.clone())
