@@ -262,26 +262,26 @@ fn take_whole_batch(rest: &mut Bytes) -> Result<Option<(BatchHeader, Bytes)>, Ap
     Ok(Some((header, bytes)))
 }
 
-/// The codec of `compression.type` and its level; `None`: the producer chooses.
-fn target_compression(config: &LogConfig) -> Option<(Compression, Option<i32>)> {
+/// The codec of `compression.type`; `None`: the producer chooses.
+fn target_compression(config: &LogConfig) -> Option<Compression> {
     Some(match config.compression_type {
         CompressionType::Producer => return None,
-        CompressionType::Uncompressed => (Compression::None, None),
-        CompressionType::Gzip => (Compression::Gzip, Some(config.compression_gzip_level)),
-        CompressionType::Snappy => (Compression::Snappy, None),
-        CompressionType::Lz4 => (Compression::Lz4, Some(config.compression_lz4_level)),
-        CompressionType::Zstd => (Compression::Zstd, Some(config.compression_zstd_level)),
+        CompressionType::Uncompressed => Compression::None,
+        CompressionType::Gzip => Compression::Gzip,
+        CompressionType::Snappy => Compression::Snappy,
+        CompressionType::Lz4 => Compression::Lz4,
+        CompressionType::Zstd => Compression::Zstd,
     })
 }
 
 /// The batch as `compression.type` wants it.
 fn recompressed(batch: CheckedBatch, config: &LogConfig) -> Result<CheckedBatch, AppendError> {
-    let Some((target, level)) = target_compression(config) else { return Ok(batch) };
+    let Some(target) = target_compression(config) else { return Ok(batch) };
     if batch.header.is_control() || batch.header.compression() == Ok(target) {
         return Ok(batch);
     }
     let limit_bytes = batch_check::records_limit_bytes(batch.bytes.len());
-    let bytes = recompress(&batch.bytes, target, level, limit_bytes)
+    let bytes = recompress(&batch.bytes, target, config.compression_level(), limit_bytes)
         .map_err(|error| AppendError::InvalidRecord(error.to_string()))?;
     batch_check::check_size(bytes.len(), config)?;
     let header = BatchHeader::read(&bytes).map_err(AppendError::Corrupt)?;

@@ -13,27 +13,36 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
 use super::errors::StorageError;
 use super::partition_log::PartitionLog;
+use super::read::floor_segment;
 use crate::ids::Offset;
-use crate::io::SyncRequest;
+use crate::io::{DiskFile, SyncRequest};
 use crate::time::TimestampMs;
 
 /// Told after every sync, on a sync thread: up to which offset the log is durable, or why no longer.
 pub type OnFlushed = Box<dyn Fn(Result<Offset, &StorageError>) + Send + Sync>;
+
+/// Folders to sync, and how many changes of names that covers.
+#[derive(Debug)]
+pub(super) struct ChangedFolders {
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) changes: u64,
+}
 
 /// What one log has asked of the sync threads.
 pub(super) struct GroupCommit {
     flushed_offset: AtomicI64,
     state: Mutex<State>,
     on_flushed: RwLock<Option<Arc<OnFlushed>>>,
-    /// Names in the partition's folder have changed since it was last synced.
-    folder_changed: AtomicBool,
-    /// The folder itself is new.
+    /// Counts the changes of names in the partition's folder, and how many of them a sync has covered.
+    folder_changes: AtomicU64,
+    folder_changes_synced: AtomicU64,
+    /// The folder's own name is not known to be durable.
     is_new_folder: AtomicBool,
 }
 
@@ -47,13 +56,22 @@ struct State {
     last_flush_ms: TimestampMs,
 }
 
+/// What a sync under way will have made durable.
+#[derive(Clone, Copy, Debug)]
+struct Covered {
+    target: Offset,
+    generation: u64,
+    folder_changes: u64,
+}
+
 impl GroupCommit {
     pub(super) fn new(flushed_offset: Offset, now_ms: TimestampMs) -> Self {
         Self {
             flushed_offset: AtomicI64::new(flushed_offset.0),
             state: Mutex::new(State { in_flight: false, wanted: false, generation: 0, last_flush_ms: now_ms }),
             on_flushed: RwLock::new(None),
-            folder_changed: AtomicBool::new(false),
+            folder_changes: AtomicU64::new(0),
+            folder_changes_synced: AtomicU64::new(0),
             is_new_folder: AtomicBool::new(false),
         }
     }
@@ -65,7 +83,7 @@ impl GroupCommit {
     /// The next sync makes the names in the folder durable too, and the folder's own name where it is new.
     pub(super) fn files_created(&self, is_new_folder: bool) {
         self.is_new_folder.fetch_or(is_new_folder, Ordering::AcqRel);
-        self.folder_changed.store(true, Ordering::Release);
+        self.folder_changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The log now ends at `offset`; syncs under way no longer count.
@@ -75,16 +93,32 @@ impl GroupCommit {
         self.flushed_offset.fetch_min(offset.0, Ordering::AcqRel);
     }
 
-    /// The folders that the next sync has to cover.
-    pub(super) fn take_changed_folders(&self, path: PathBuf) -> Vec<PathBuf> {
-        let mut folders = Vec::new();
-        if self.folder_changed.swap(false, Ordering::AcqRel) {
-            if self.is_new_folder.swap(false, Ordering::AcqRel) {
-                folders.extend(path.parent().map(PathBuf::from));
+    /// The log is empty and goes on at `offset`.
+    pub(super) fn restarted_at(&self, offset: Offset) {
+        let mut state = self.state.lock();
+        state.generation += 1;
+        self.flushed_offset.store(offset.0, Ordering::Release);
+    }
+
+    /// What a sync of the folder at `path` has to cover.
+    pub(super) fn changed_folders(&self, path: PathBuf) -> ChangedFolders {
+        let changes = self.folder_changes.load(Ordering::Acquire);
+        let mut paths = Vec::new();
+        if changes > self.folder_changes_synced.load(Ordering::Acquire) {
+            if self.is_new_folder.load(Ordering::Acquire) {
+                paths.extend(path.parent().map(PathBuf::from));
             }
-            folders.push(path);
+            paths.push(path);
         }
-        folders
+        ChangedFolders { paths, changes }
+    }
+
+    /// They are on the device.
+    pub(super) fn folders_synced(&self, changes: u64) {
+        if self.folder_changes_synced.fetch_max(changes, Ordering::AcqRel) < changes {
+            // Nothing makes a folder new again.
+            self.is_new_folder.store(false, Ordering::Release);
+        }
     }
 
     /// Syncs with a checkpoint count as well.
@@ -115,7 +149,10 @@ impl GroupCommit {
 impl fmt::Debug for GroupCommit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flushed_offset = self.flushed_offset();
-        f.debug_struct("GroupCommit").field("flushed_offset", &flushed_offset).field("state", &self.state).finish()
+        f.debug_struct("GroupCommit")
+            .field("flushed_offset", &flushed_offset)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -173,29 +210,30 @@ impl PartitionLog {
         // The offset first: files hold at least what lies below it.
         let target = self.log_end_offset();
         let flushed = self.flushed_offset();
-        let request = SyncRequest {
-            files: self.files_between(flushed, target),
-            directories: self.group_commit.take_changed_folders(self.directory.path()),
-        };
+        let folders = self.group_commit.changed_folders(self.directory.path());
+        let request = SyncRequest { files: self.files_between(flushed, target), directories: folders.paths };
+        let covered = Covered { target, generation, folder_changes: folders.changes };
         let log = Arc::clone(self);
-        self.directory.disk().submit_sync(request, Box::new(move |result| log.sync_done(target, generation, result)));
+        self.directory.disk().submit_sync(request, Box::new(move |result| log.sync_done(covered, result)));
     }
 
     /// The files that hold the records between two offsets, oldest first.
-    pub(super) fn files_between(&self, from: Offset, to: Offset) -> Vec<Arc<dyn crate::io::DiskFile>> {
+    pub(super) fn files_between(&self, from: Offset, to: Offset) -> Vec<Arc<dyn DiskFile>> {
         let segments = self.segments.load();
-        let first = super::read::floor_segment(&segments, from);
+        let first = floor_segment(&segments, from);
         let touched = segments[first..].iter().take_while(|segment| segment.base_offset() < to);
         touched.map(|segment| Arc::clone(segment.log_file())).collect()
     }
 
     /// On a sync thread.
-    fn sync_done(self: &Arc<Self>, target: Offset, generation: u64, result: io::Result<()>) {
+    fn sync_done(self: &Arc<Self>, covered: Covered, result: io::Result<()>) {
+        let Covered { target, generation, folder_changes } = covered;
         if let Err(error) = result {
             self.health.fail(format_args!("sync of {}: {error}", self.topic_partition));
             self.sync_failed(&error.into());
             return;
         }
+        self.group_commit.folders_synced(folder_changes);
         if self.group_commit.advance(target, generation, None) {
             self.group_commit.tell(Ok(self.flushed_offset()));
         }

@@ -45,6 +45,9 @@ impl DirectoryHealth {
 
 impl fmt::Debug for DirectoryHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DirectoryHealth").field("path", &self.path).field("failure", &self.failure).finish()
+        f.debug_struct("DirectoryHealth")
+            .field("path", &self.path)
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
     }
 }

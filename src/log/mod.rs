@@ -18,6 +18,7 @@
 pub mod append;
 mod batch_check;
 mod batch_scan;
+mod checkpoint;
 mod checkpoint_text;
 pub mod checkpoints;
 pub mod clean_shutdown;
@@ -31,14 +32,18 @@ pub mod meta_properties;
 pub mod offset_index;
 pub mod partition_log;
 pub mod partition_metadata;
+pub mod producer_rebuild;
 pub mod producer_state;
 pub mod read;
 mod recent_batches;
 mod removal;
+pub mod retention;
 mod roll;
 pub mod segment;
 pub mod segment_recovery;
 pub mod time_index;
+pub mod timestamps;
+mod truncation;
 pub mod txn_index;
 
 #[cfg(test)]

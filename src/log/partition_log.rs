@@ -80,8 +80,9 @@ pub(super) struct Writer {
     pub(super) leader_epochs: LeaderEpochs,
     /// The epochs in memory are not those in the file.
     pub(super) epochs_changed: bool,
-    /// The newest producer snapshot that stands at no segment's beginning: one checkpoint replaces another's.
-    pub(super) checkpoint_snapshot: Option<Offset>,
+    /// The producer snapshots of the last checkpoints, oldest first, as far as they stand at no segment's beginning.
+    /// Two are kept: the recovery point that is written down may still be the one before.
+    pub(super) checkpoint_snapshots: Vec<Offset>,
     /// Closed since their indexes were last synced.
     pub(super) unsynced_closed: Vec<Arc<Segment>>,
     /// Producer snapshots written since then.
@@ -104,7 +105,7 @@ impl PartitionLog {
             producer_state: parts.producer_state,
             leader_epochs: parts.leader_epochs,
             epochs_changed: false,
-            checkpoint_snapshot: None,
+            checkpoint_snapshots: vec![parts.log_end_offset],
             unsynced_closed: Vec::new(),
             unsynced_snapshots: Vec::new(),
         };
@@ -287,10 +288,20 @@ impl PartitionLog {
         self.log_end_offset.store(offset.0, Ordering::Release);
     }
 
-    /// After a truncation.
-    pub(super) fn lower_high_watermark(&self, _writer: &Writer, offset: Offset) {
+    /// The log ends at `offset` from now on: readers stop there before anything goes.
+    pub(super) fn publish_truncation(&self, _writer: &Writer, offset: Offset) {
         self.high_watermark.fetch_min(offset.0, Ordering::AcqRel);
+        self.log_end_offset.store(offset.0, Ordering::Release);
+        self.log_start_offset.fetch_min(offset.0, Ordering::AcqRel);
         self.recovery_point.fetch_min(offset.0, Ordering::AcqRel);
+    }
+
+    /// The log is empty: it begins at `log_start_offset` and goes on at `log_end_offset`.
+    pub(super) fn publish_restart(&self, _writer: &Writer, log_start_offset: Offset, log_end_offset: Offset) {
+        self.log_start_offset.store(log_start_offset.0, Ordering::Release);
+        self.log_end_offset.store(log_end_offset.0, Ordering::Release);
+        self.high_watermark.store(log_end_offset.0, Ordering::Release);
+        self.recovery_point.store(log_end_offset.0, Ordering::Release);
     }
 
     pub(super) fn publish_first_unstable_offset(&self, writer: &Writer) {

@@ -78,7 +78,7 @@ impl PartitionLog {
             let next_base = segments.get(index + 1).map(|next| next.base_offset());
             let (end_position, end_offset) = self.find_end(segment, next_base, up_to)?;
             if let Some((size, next_offset)) =
-                self.cut(segment, &start, (end_position, end_offset), max_bytes, min_one_batch)?
+                self.fit(segment, &start, (end_position, end_offset), max_bytes, min_one_batch)?
             {
                 read.next_offset = next_offset;
                 read.slice = Some(FileSlice {
@@ -154,7 +154,7 @@ impl PartitionLog {
     }
 
     /// How much of what lies between is returned, and the offset behind that.
-    fn cut(
+    fn fit(
         &self,
         segment: &Segment,
         start: &Place,

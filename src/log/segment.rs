@@ -30,7 +30,6 @@ pub const MAX_SEGMENT_BYTES: u64 = i32::MAX as u64;
 /// One segment of a partition's log.
 #[derive(Debug)]
 pub struct Segment {
-    pub(super) directory: Arc<PartitionDirectory>,
     base_offset: Offset,
     log: Arc<dyn DiskFile>,
     size_bytes: AtomicU64,
@@ -90,7 +89,6 @@ impl Segment {
         }
         directory.disk().remove_file(&directory.file(FileKind::TxnIndex, base_offset))?;
         Ok(Self::assemble(
-            directory,
             base_offset,
             log,
             OffsetIndex::empty(Arc::clone(directory), base_offset),
@@ -110,7 +108,7 @@ impl Segment {
             .map_err(batch_scan::in_file(FileKind::TimeIndex, base_offset))?;
         let txn_index = TxnIndex::open(Arc::clone(directory), base_offset)
             .map_err(batch_scan::in_file(FileKind::TxnIndex, base_offset))?;
-        Ok(Self::assemble(directory, base_offset, log, offset_index, time_index, txn_index, now_ms))
+        Ok(Self::assemble(base_offset, log, offset_index, time_index, txn_index, now_ms))
     }
 
     /// A segment of which only the log counts; it is to be recovered before use.
@@ -122,7 +120,6 @@ impl Segment {
         let log = directory.open(FileKind::Log, base_offset, OpenMode::ReadWrite)?;
         directory.disk().remove_file(&directory.file(FileKind::TxnIndex, base_offset))?;
         Ok(Self::assemble(
-            directory,
             base_offset,
             log,
             OffsetIndex::empty(Arc::clone(directory), base_offset),
@@ -133,7 +130,6 @@ impl Segment {
     }
 
     fn assemble(
-        directory: &Arc<PartitionDirectory>,
         base_offset: Offset,
         log: Arc<dyn DiskFile>,
         offset_index: OffsetIndex,
@@ -149,7 +145,6 @@ impl Segment {
             bytes_since_index_entry: 0,
         };
         Self {
-            directory: Arc::clone(directory),
             base_offset,
             size_bytes: AtomicU64::new(log.size_bytes().unwrap_or(0)),
             log,
@@ -220,7 +215,8 @@ impl Segment {
         Ok(first.unwrap_or(NO_TIMESTAMP))
     }
 
-    /// Writes at the end and indexes what was written. The new size is not published yet: readers see nothing.
+    /// Writes at the end and indexes what was written. Readers go no further than the log end offset, which is
+    /// published later.
     ///
     /// The caller holds the append lock and has asked [`Segment::should_roll`].
     pub(super) fn append(

@@ -50,7 +50,7 @@ impl Segment {
             SoundBatches { file: &**self.log_file(), position: start, end: file_bytes, chunk: Vec::new() };
         let mut next_offset = from.max(self.base_offset());
         let mut previous: Option<Offset> = None;
-        let mut last_indexed = start;
+        let mut last_indexed = self.offset_index.last().position;
         let mut max_timestamp = self.max_timestamp();
         loop {
             let PlacedBatch { position, header } = match reader.next() {

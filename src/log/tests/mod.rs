@@ -1,5 +1,9 @@
 //! The log as a whole, on a real disk.
 
 mod appending;
+mod files;
 mod flushing;
 mod model;
+mod retention;
+mod timestamps;
+mod truncation;
