@@ -83,7 +83,8 @@ impl PartitionLog {
     /// How many segments go, from the first on.
     fn count_deletable(&self, segments: &Segments, config: &LogConfig, now_ms: TimestampMs) -> usize {
         let (high_watermark, log_start_offset) = (self.high_watermark(), self.log_start_offset());
-        let mut surplus_bytes = config.retention_bytes.and_then(|limit| self.size_bytes().checked_sub(limit));
+        let mut surplus_bytes =
+            limit_of(config.retention_bytes).and_then(|limit| self.size_bytes().checked_sub(limit));
         let mut count = 0;
         for (index, segment) in segments.iter().enumerate() {
             let next_base = segments.get(index + 1).map(|next| next.base_offset());
@@ -92,8 +93,7 @@ impl PartitionLog {
                 break;
             }
             let is_below_start = next_base.is_some_and(|next_base| next_base <= log_start_offset);
-            let is_too_old =
-                config.retention_ms.is_some_and(|limit| now_ms.saturating_sub(segment.retention_timestamp()) > limit);
+            let is_too_old = limit_of(config.retention_ms).is_some_and(|limit| age_ms(segment, now_ms) > limit);
             // Only what is too much in whole segments goes.
             let is_too_much = surplus_bytes.is_some_and(|surplus| surplus >= segment.size_bytes());
             if !is_below_start && !(config.cleanup_policy.delete && (is_too_old || is_too_much)) {
@@ -135,4 +135,13 @@ impl PartitionLog {
         let due_ms = now_ms.saturating_add(self.config.load().file_delete_delay_ms);
         removed.iter().try_for_each(|segment| self.removals.retire(&self.directory, segment, due_ms))
     }
+}
+
+/// `None`: unlimited, which the configuration writes as -1.
+fn limit_of(value: i64) -> Option<u64> {
+    u64::try_from(value).ok()
+}
+
+fn age_ms(segment: &Segment, now_ms: TimestampMs) -> u64 {
+    now_ms.saturating_sub(segment.retention_timestamp()).max(0) as u64
 }

@@ -22,7 +22,7 @@ fn log_of(root: &TempDir, ages_ms: &[i64], config: LogConfig) -> Arc<PartitionLo
 }
 
 fn forever() -> LogConfig {
-    LogConfig { retention_ms: None, ..LogConfig::default() }
+    LogConfig { retention_ms: -1, ..LogConfig::default() }
 }
 
 fn check_deleted(log: &PartitionLog, segments: usize) {
@@ -33,7 +33,7 @@ fn check_deleted(log: &PartitionLog, segments: usize) {
 #[test]
 fn by_age() {
     let root = TempDir::new().unwrap();
-    let log = log_of(&root, &[900, 50, 900], LogConfig { retention_ms: Some(100), ..forever() });
+    let log = log_of(&root, &[900, 50, 900], LogConfig { retention_ms: 100, ..forever() });
     // The third is old as well, but the second holds it.
     check_deleted(&log, 1);
     assert_eq!(log.read(Offset(0), 1, true, Offset(9)).unwrap_err().code(), ErrorCode::OffsetOutOfRange);
@@ -42,7 +42,7 @@ fn by_age() {
 #[test]
 fn by_age_with_all_that_there_is() {
     let root = TempDir::new().unwrap();
-    let log = new_log(root.path(), LogConfig { retention_ms: Some(100), ..forever() });
+    let log = new_log(root.path(), LogConfig { retention_ms: 100, ..forever() });
     append(&log, &batch_of(&[NOW_MS - 900], 100)).unwrap();
     log.set_high_watermark(Offset(1));
     check_deleted(&log, 1);
@@ -55,7 +55,7 @@ fn by_size() {
     let root = TempDir::new().unwrap();
     let log = log_of(&root, &[0; 5], forever());
     let segment_bytes = log.size_bytes() / 5;
-    log.set_config(Arc::new(LogConfig { retention_bytes: Some(segment_bytes * 3 - 1), ..forever() }));
+    log.set_config(Arc::new(LogConfig { retention_bytes: segment_bytes as i64 * 3 - 1, ..forever() }));
     check_deleted(&log, 2);
     assert_eq!(log.size_bytes(), segment_bytes * 3);
 }
@@ -63,7 +63,7 @@ fn by_size() {
 #[test]
 fn not_above_the_high_watermark() {
     let root = TempDir::new().unwrap();
-    let log = log_of(&root, &[900; 3], LogConfig { retention_ms: Some(100), ..forever() });
+    let log = log_of(&root, &[900; 3], LogConfig { retention_ms: 100, ..forever() });
     log.set_high_watermark(Offset(2));
     check_deleted(&log, 2);
 }
@@ -72,8 +72,7 @@ fn not_above_the_high_watermark() {
 fn not_from_a_compacted_topic() {
     let root = TempDir::new().unwrap();
     let compacted = CleanupPolicy { delete: false, compact: true };
-    let config =
-        LogConfig { cleanup_policy: compacted, retention_ms: Some(1), retention_bytes: Some(0), ..forever() };
+    let config = LogConfig { cleanup_policy: compacted, retention_ms: 1, retention_bytes: 0, ..forever() };
     let log = log_of(&root, &[900; 3], config);
     check_deleted(&log, 0);
     assert_eq!(log.delete_records(Offset(1)).unwrap_err().code(), ErrorCode::PolicyViolation);
@@ -99,7 +98,7 @@ fn by_request() {
 #[test]
 fn files_go_later_and_readers_keep_them() {
     let root = TempDir::new().unwrap();
-    let log = log_of(&root, &[900, 0], LogConfig { retention_ms: Some(100), ..forever() });
+    let log = log_of(&root, &[900, 0], LogConfig { retention_ms: 100, ..forever() });
     let held = log.read(Offset(0), 1000, true, Offset(2)).unwrap().slice.unwrap();
     check_deleted(&log, 1);
     let names = || -> Vec<String> {
