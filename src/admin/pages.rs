@@ -33,7 +33,7 @@ impl fmt::Debug for Pages {
 
 impl Pages {
     pub(super) fn into_router(self, tasks: TaskTracker) -> Router {
-        let metrics = Arc::new(MetricsPage { render: self.metrics, tasks, one_at_a_time: Mutex::new(()) });
+        let metrics = Arc::new(MetricsPage { render: self.metrics, tasks, one_at_a_time: Arc::default() });
         Router::new()
             .route("/metrics", get(metrics_page).with_state(metrics))
             .route("/healthz", get(check_page).with_state(self.health))
@@ -45,13 +45,18 @@ struct MetricsPage {
     render: Render,
     tasks: TaskTracker,
     /// Many scrapers at once must not take the CPU from the clients.
-    one_at_a_time: Mutex<()>,
+    one_at_a_time: Arc<Mutex<()>>,
 }
 
 async fn metrics_page(State(page): State<Arc<MetricsPage>>) -> Response {
-    let _turn = page.one_at_a_time.lock().await;
+    let turn = Arc::clone(&page.one_at_a_time).lock_owned().await;
     let render = Arc::clone(&page.render);
-    match page.tasks.spawn_blocking(move || render()).await {
+    // The turn ends with the work: a client that goes away meanwhile makes no room for a second one.
+    let render_in_turn = move || {
+        let _turn = turn;
+        render()
+    };
+    match page.tasks.spawn_blocking(render_in_turn).await {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

@@ -1,6 +1,6 @@
 //! A client of plain sockets against the server.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -14,12 +14,16 @@ struct Running {
 }
 
 async fn start(limits: Limits) -> Running {
+    start_with(limits, Arc::new(|| "metric 1\n".to_owned())).await
+}
+
+async fn start_with(limits: Limits, metrics: Render) -> Running {
     let listener = AdminListener::bind("127.0.0.1", 0).await.unwrap();
     let port = listener.port();
     let ready = Arc::new(AtomicBool::new(false));
     let is_ready = Arc::clone(&ready);
     let pages = Pages {
-        metrics: Arc::new(|| "metric 1\n".to_owned()),
+        metrics,
         health: Arc::new(|| Ok(())),
         readiness: Arc::new(move || {
             is_ready.load(Ordering::SeqCst).then_some(()).ok_or_else(|| "recovering logs".into())
@@ -120,6 +124,27 @@ async fn connections_beyond_the_limit_wait() {
     assert!(early.is_err(), "served beyond the limit");
     drop(first);
     assert!(read_to_end(&mut second).await.ends_with("ok\n"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_page_of_metrics_is_written_at_a_time() {
+    let (at_work, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, seen) = (Arc::clone(&at_work), Arc::clone(&most));
+    let render = move || {
+        seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(20));
+        now.fetch_sub(1, Ordering::SeqCst);
+        String::new()
+    };
+    let server = start_with(LIMITS, Arc::new(render)).await;
+    for _ in 0..8 {
+        // Asks and goes away.
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    }
+    assert!(server.get("/metrics").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(most.load(Ordering::SeqCst), 1);
     server.stop().await;
 }
 
