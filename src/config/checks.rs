@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::broker_config::CheckedValues;
 use super::errors::ConfigError;
 use super::load::{log_dirs, per_ip_overrides};
+use super::sources::Settings;
 use super::value::split_list;
 
 /// The first must not exceed the second.
@@ -32,78 +33,101 @@ const ORDERED: &[(&str, &str)] = &[
 /// The least a cleaner thread's map needs.
 const MIN_DEDUPE_BYTES_PER_THREAD: i64 = 1024 * 1024;
 
-/// Checks all pairs and groups of keys.
-pub(super) fn across_keys(values: &CheckedValues<'_>, errors: &mut Vec<ConfigError>) {
-    for &(smaller, larger) in ORDERED {
-        if values.number(smaller) > values.number(larger) {
-            let problem = format!("must not exceed {larger}={}", values.text(larger));
-            errors.push(problem_of(values, smaller, &problem));
-        }
-    }
-    check_node(values, errors);
-    check_connections(values, errors);
-    check_logs(values, errors);
+/// Keys whose values do not go together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// The key that is complained of, and those it was compared with.
+    pub(super) keys: Vec<&'static str>,
+    /// `key=value: what is wrong`
+    pub(super) text: String,
 }
 
-fn check_node(values: &CheckedValues<'_>, errors: &mut Vec<ConfigError>) {
+impl Problem {
+    pub(super) fn new(values: &CheckedValues<'_>, keys: &[&'static str], what: &str) -> Self {
+        Self { keys: keys.to_vec(), text: format!("{}={}: {what}", keys[0], values.text(keys[0])) }
+    }
+
+    /// The problem at the place where its key was set, if it was.
+    pub(super) fn into_error(self, settings: &Settings) -> ConfigError {
+        match settings.get(self.keys[0]) {
+            Some(setting) => ConfigError::at(&setting.origin, self.text),
+            None => ConfigError::general(self.text),
+        }
+    }
+}
+
+/// Checks all pairs and groups of keys.
+pub(super) fn across_keys(values: &CheckedValues<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for &(smaller, larger) in ORDERED {
+        if values.number(smaller) > values.number(larger) {
+            let what = format!("must not exceed {larger}={}", values.text(larger));
+            problems.push(Problem::new(values, &[smaller, larger], &what));
+        }
+    }
+    check_node(values, &mut problems);
+    check_connections(values, &mut problems);
+    check_logs(values, &mut problems);
+    problems
+}
+
+fn check_node(values: &CheckedValues<'_>, problems: &mut Vec<Problem>) {
     if values.number("node.id") != values.number("broker.id") {
-        let problem = format!("must be the same as broker.id={}", values.text("broker.id"));
-        errors.push(problem_of(values, "node.id", &problem));
+        let what = format!("must be the same as broker.id={}", values.text("broker.id"));
+        problems.push(Problem::new(values, &["node.id", "broker.id"], &what));
     }
     let roles = split_list(values.text("process.roles"));
     let distinct: BTreeSet<_> = roles.iter().collect();
     if distinct.len() != roles.len() {
-        errors.push(problem_of(values, "process.roles", "a role is named twice"));
+        problems.push(Problem::new(values, &["process.roles"], "a role is named twice"));
     } else if roles == ["controller"] {
-        let problem = "there are no nodes that are controllers only: every Ottla node serves clients and keeps the \
+        let what = "there are no nodes that are controllers only: every Ottla node serves clients and keeps the \
                        metadata";
-        errors.push(problem_of(values, "process.roles", problem));
+        problems.push(Problem::new(values, &["process.roles"], what));
     }
 }
 
-fn check_connections(values: &CheckedValues<'_>, errors: &mut Vec<ConfigError>) {
+fn check_connections(values: &CheckedValues<'_>, problems: &mut Vec<Problem>) {
     let queued = values.number("queued.max.request.bytes");
     if queued > 0 && queued < values.number("socket.request.max.bytes") {
-        let problem =
-            format!("must be at least socket.request.max.bytes={}", values.text("socket.request.max.bytes"));
-        errors.push(problem_of(values, "queued.max.request.bytes", &problem));
+        let what = format!("must be at least socket.request.max.bytes={}", values.text("socket.request.max.bytes"));
+        problems.push(Problem::new(values, &["queued.max.request.bytes", "socket.request.max.bytes"], &what));
     }
     match per_ip_overrides(values) {
-        Err(problem) => errors.push(problem_of(values, "max.connections.per.ip.overrides", &problem)),
+        Err(what) => problems.push(Problem::new(values, &["max.connections.per.ip.overrides"], &what)),
         Ok(overrides) if overrides.is_empty() && values.number("max.connections.per.ip") == 0 => {
-            let problem = "can be 0 only if max.connections.per.ip.overrides names who may connect";
-            errors.push(problem_of(values, "max.connections.per.ip", problem));
+            let what = "can be 0 only if max.connections.per.ip.overrides names who may connect";
+            problems.push(Problem::new(
+                values,
+                &["max.connections.per.ip", "max.connections.per.ip.overrides"],
+                what,
+            ));
         }
         Ok(_) => {}
     }
     let idle = values.number("connections.max.idle.ms");
     if idle >= 0 && values.number("connection.failed.authentication.delay.ms") >= idle {
-        let problem = format!("must be less than connections.max.idle.ms={idle}");
-        errors.push(problem_of(values, "connection.failed.authentication.delay.ms", &problem));
+        let what = format!("must be less than connections.max.idle.ms={idle}");
+        problems.push(Problem::new(
+            values,
+            &["connection.failed.authentication.delay.ms", "connections.max.idle.ms"],
+            &what,
+        ));
     }
 }
 
-fn check_logs(values: &CheckedValues<'_>, errors: &mut Vec<ConfigError>) {
+fn check_logs(values: &CheckedValues<'_>, problems: &mut Vec<Problem>) {
     let dirs = log_dirs(values);
     let distinct: BTreeSet<_> = dirs.iter().collect();
     let key = if values.is_set("log.dirs") { "log.dirs" } else { "log.dir" };
     if dirs.is_empty() || dirs.iter().any(|dir| dir.is_empty()) {
-        errors.push(problem_of(values, key, "a log directory without a name"));
+        problems.push(Problem::new(values, &[key], "a log directory without a name"));
     } else if distinct.len() != dirs.len() {
-        errors.push(problem_of(values, key, "a log directory is named twice"));
+        problems.push(Problem::new(values, &[key], "a log directory is named twice"));
     }
     let threads = values.number("log.cleaner.threads").max(1);
     if values.number("log.cleaner.dedupe.buffer.size") / threads <= MIN_DEDUPE_BYTES_PER_THREAD {
-        let problem = "must be more than 1 MiB for each of log.cleaner.threads";
-        errors.push(problem_of(values, "log.cleaner.dedupe.buffer.size", problem));
-    }
-}
-
-/// A problem with the value of `key`, at the place it was set, if it was.
-pub(super) fn problem_of(values: &CheckedValues<'_>, key: &str, problem: &str) -> ConfigError {
-    let text = format!("{key}={}: {problem}", values.text(key));
-    match values.settings.get(key) {
-        Some(setting) => ConfigError::at(&setting.origin, text),
-        None => ConfigError::general(text),
+        let what = "must be more than 1 MiB for each of log.cleaner.threads";
+        problems.push(Problem::new(values, &["log.cleaner.dedupe.buffer.size", "log.cleaner.threads"], what));
     }
 }

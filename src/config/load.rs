@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::broker_config::{AdminListeners, BrokerConfig, CheckedValues, HostPort, MetadataKind, parse_per_host};
-use super::checks;
+use super::checks::{self, Problem};
 use super::errors::{ConfigError, ConfigErrors};
 use super::key::{Key, Support};
 use super::keys::{broker_key, topic_key};
@@ -39,7 +39,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
 
     let metadata = metadata_kind(&settings);
     let values = CheckedValues { settings: &settings, metadata };
-    checks::across_keys(&values, &mut report.errors);
+    let problems = checks::across_keys(&values);
+    report.errors.extend(problems.into_iter().map(|problem| problem.into_error(&settings)));
     let listeners = resolve_listeners(&values, &mut report);
     let admin_listeners = admin_listeners(&values, &mut report);
     report.warn_of_replaced_keys();
@@ -133,7 +134,7 @@ fn inspect_support(name: &str, key: &'static Key, setting: &Setting, report: &mu
 }
 
 /// Nothing, or what Kafka does anyway.
-fn is_harmless(key: &'static Key, text: &str) -> bool {
+pub(super) fn is_harmless(key: &'static Key, text: &str) -> bool {
     text.trim().is_empty() || key.default.is_some_and(|default| value::same(key, text, default))
 }
 
@@ -150,7 +151,7 @@ fn unknown(name: &str) -> String {
 }
 
 /// `${provider:path:key}` somewhere in the value.
-fn names_a_provider(text: &str) -> bool {
+pub(super) fn names_a_provider(text: &str) -> bool {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("${") {
         match after.split_once('}') {
@@ -219,7 +220,7 @@ fn resolve_listeners(values: &CheckedValues<'_>, report: &mut Report) -> Option<
             Some(resolved)
         }
         Err((key, problem)) => {
-            report.errors.push(checks::problem_of(values, key, &problem));
+            report.errors.push(Problem::new(values, &[key], &problem).into_error(values.settings));
             None
         }
     }
@@ -232,7 +233,7 @@ fn admin_listeners(values: &CheckedValues<'_>, report: &mut Report) -> Option<Ad
             Some((host, port)) => addresses.push(HostPort { host: host.to_owned(), port }),
             None => {
                 let problem = format!("'{element}' is not of the form host:port");
-                report.errors.push(checks::problem_of(values, "admin.listeners", &problem));
+                report.errors.push(Problem::new(values, &["admin.listeners"], &problem).into_error(values.settings));
                 return None;
             }
         }

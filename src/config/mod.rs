@@ -15,8 +15,10 @@
 //! A key that restricts access or changes durability and is not honoured yet stops the start, so that a file written
 //! for a secured broker never starts an open one.
 
+pub mod alter;
 mod broker_config;
 mod checks;
+pub mod describe;
 mod dynamic;
 mod errors;
 pub mod key;

@@ -27,7 +27,7 @@ pub fn check(key: &Key, text: &str) -> Result<(), InvalidValue> {
         }
         Kind::Double => {
             let number = parse_double(text).ok_or_else(|| complain(text, not_a_number(key.kind)))?;
-            check_ratio(key.valid, number).map_err(|reason| complain(text, reason))
+            check_ratio(key.valid, number).map_err(|reason| complain(&format!("{number:?}"), reason))
         }
         Kind::String => check_word(key.valid, text).map_err(|reason| complain(text, reason)),
         Kind::List => check_list(key, text),

@@ -5,13 +5,13 @@ use crate::config::key::{ANY, HONOURED, Key, REPORTED, at_least, replaced};
 use crate::config::reasons::CONTROLLER_LISTENER;
 
 pub(super) const KEYS: &[Key] = broker_keys! {
-    List "listeners" = "PLAINTEXT://localhost:9092", ANY, PerBroker, HONOURED;
+    List "listeners" = "PLAINTEXT://localhost:9092", ANY, ReadOnly, HONOURED;
         "The addresses the broker listens on, as name://host:port; an empty host is every interface."
     List "advertised.listeners" = null, ANY, ReadOnly, HONOURED;
         "The addresses told to clients, where they differ from listeners."
     String "listener.security.protocol.map" =
         "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
-        ANY, PerBroker, HONOURED;
+        ANY, ReadOnly, HONOURED;
         "Which security protocol each listener name stands for."
     String "inter.broker.listener.name" = null, ANY, ReadOnly, HONOURED;
         "The listener that other brokers connect to."

@@ -7,7 +7,7 @@ use crate::config::reasons::{METADATA_STORE, METRICS, ROLES};
 pub(super) const KEYS: &[Key] = broker_keys! {
     Int "node.id" = "1", at_least(0), ReadOnly, HONOURED;
         "The number of this broker in the cluster."
-    Int "broker.id" = "1", ANY, ReadOnly, HONOURED;
+    Int "broker.id" = "1", at_least(0), ReadOnly, HONOURED;
         "The older name of node.id; if both are set they must agree."
     String "broker.rack" = null, ANY, ReadOnly, HONOURED;
         "Where this broker stands; clients that read from the nearest replica compare it."
