@@ -2,6 +2,7 @@
 //! A new release of the crate passes this, or is not taken.
 
 use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
 
 use crate::protocol::records::golden::unhex;
 use crate::protocol::wire::messages as wire;
@@ -11,16 +12,33 @@ const GOLDEN: &str = include_str!("testdata/kafka-4.4.0.txt");
 
 #[test]
 fn messages_are_read_and_written_as_kafka_does() {
-    let lines: Vec<_> = GOLDEN.lines().filter(|line| !line.starts_with('#')).collect();
-    assert_eq!(lines.len(), 206, "each version of each message once");
-    for line in lines {
-        let mut fields = line.split(' ');
-        let (name, version) = (fields.next().unwrap(), fields.next().unwrap().parse().unwrap());
-        let bytes = unhex(fields.next().unwrap_or_default());
+    assert_eq!(goldens().count(), 206, "each version of each message once");
+    for (name, version, bytes) in goldens() {
         if let Err(error) = check_named(name, version, &bytes) {
             panic!("{name} version {version}: {error}");
         }
     }
+}
+
+proptest! {
+    /// Lengths and counts that lie, most of all: none may take the process down.
+    #[test]
+    fn damaged_messages_never_panic(at in any::<prop::sample::Index>(), to in any::<[u8; 4]>(), count in 1usize..=4) {
+        for (name, version, mut bytes) in goldens().filter(|(_, _, bytes)| bytes.len() > 4) {
+            let at = at.index(bytes.len() - count);
+            bytes[at..at + count].copy_from_slice(&to[..count]);
+            let _ = check_named(name, version, &bytes);
+        }
+    }
+}
+
+/// Name, version and bytes of each message.
+fn goldens() -> impl Iterator<Item = (&'static str, i16, Vec<u8>)> {
+    GOLDEN.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let mut fields = line.split(' ');
+        let (name, version) = (fields.next().unwrap(), fields.next().unwrap().parse().unwrap());
+        (name, version, unhex(fields.next().unwrap_or_default()))
+    })
 }
 
 /// Decodes `bytes` and encodes what they say, which must be the same bytes again.
