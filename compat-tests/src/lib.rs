@@ -11,11 +11,13 @@
 //! - [`tool`]: command line clients with a deadline: kcat, Kafka's own tools, the Java suites.
 //! - [`wait`]: polling with a deadline; nothing here merely sleeps.
 //! - [`http`]: one GET, for the admin port.
+//! - [`librdkafka`]: producers that remember what was acknowledged, consumers by assignment.
 //!
 //! `setup.sh` brings in what cargo cannot.
 
 pub mod batch;
 pub mod http;
+pub mod librdkafka;
 pub mod node;
 pub mod tool;
 pub mod wait;
