@@ -12,13 +12,26 @@ pub struct ConfigError(String);
 impl ConfigError {
     /// A problem at a place in a source.
     pub(super) fn at(origin: &Origin, problem: impl fmt::Display) -> Self {
-        Self(format!("{origin}: {problem}"))
+        Self(one_line(&format!("{origin}: {problem}")))
     }
 
     /// A problem that lies between several settings, or in a default.
     pub(super) fn general(problem: impl Into<String>) -> Self {
-        Self(problem.into())
+        Self(one_line(&problem.into()))
     }
+}
+
+/// The text with control characters written out: a value with line breaks in it must not look like several messages.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }
 
 /// Everything that is wrong with a configuration; displayed as one line each.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::broker_config::{AdminListeners, BrokerConfig, CheckedValues, HostPort, MetadataKind, parse_per_host};
 use super::checks::{self, Problem};
-use super::errors::{ConfigError, ConfigErrors};
+use super::errors::{ConfigError, ConfigErrors, one_line};
 use super::key::{Key, Support};
 use super::keys::{broker_key, topic_key};
 use super::legacy;
@@ -68,12 +68,12 @@ impl Report {
     }
 
     fn warn(&mut self, setting: &Setting, problem: &str) {
-        self.warnings.push(format!("{}: {problem}", setting.origin));
+        self.warnings.push(one_line(&format!("{}: {problem}", setting.origin)));
     }
 
     fn warn_of_replaced_keys(&mut self) {
         for (by, names) in std::mem::take(&mut self.replaced) {
-            self.warnings.push(format!("{}: {by}", names.join(", ")));
+            self.warnings.push(one_line(&format!("{}: {by}", names.join(", "))));
         }
     }
 }

@@ -28,8 +28,10 @@ mod legacy;
 mod listeners;
 mod load;
 mod log_config;
+mod page;
 mod properties;
 mod reasons;
+mod show;
 mod sources;
 pub mod value;
 
@@ -40,6 +42,8 @@ pub use layers::{ConfigSource, Layers};
 pub use listeners::{AdvertisedListener, Listener, SecurityProtocol};
 pub use load::{Loaded, load};
 pub use log_config::{CleanupPolicy, CompressionType, ConfigOverrides, LogConfig, TimestampType};
+pub use page::page;
+pub use show::show;
 pub use sources::{Origin, Setting, Sources};
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Tests of the table, and of loading as a whole.
+//! The table: complete, and every row consistent.
 
 use std::collections::BTreeSet;
 
-use super::keys::{BROKER_AREAS, TOPIC_KEYS, broker_key, broker_keys};
-use super::*;
+use crate::config::keys::{BROKER_AREAS, TOPIC_KEYS, broker_key, broker_keys};
+use crate::config::*;
 
 #[test]
 fn the_table_is_complete() {
@@ -35,7 +35,7 @@ fn defaults_are_the_same_for_a_topic_and_its_broker() {
     for key in TOPIC_KEYS {
         let from_broker = key.synonyms.iter().find_map(|synonym| {
             let value = broker_key(synonym.key).unwrap().default?;
-            Some(super::log_config::in_topic_units(synonym, value))
+            Some(crate::config::log_config::in_topic_units(synonym, value))
         });
         if let Some(value) = from_broker {
             assert_eq!(Some(value.as_str()), key.default, "{}", key.name);
