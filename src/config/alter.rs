@@ -47,6 +47,16 @@ pub enum Operation {
     Subtract,
 }
 
+impl Operation {
+    /// Whether a key can be changed so: elements are added to lists, and taken from them.
+    fn fits(self, key: Option<&Key>) -> bool {
+        match self {
+            Self::Set | Self::Delete => true,
+            Self::Append | Self::Subtract => key.is_some_and(Key::is_list),
+        }
+    }
+}
+
 impl TryFrom<i8> for Operation {
     type Error = AlterError;
 
@@ -117,14 +127,15 @@ pub fn change_topic(
     current: &ConfigOverrides,
     changes: &[Change<'_>],
 ) -> Result<ConfigOverrides, AlterError> {
-    check_form(changes.iter().map(|change| change.key), nulls(changes))?;
+    check_form(changes.iter().map(|change| change.key), &nulls(changes))?;
     let mut overrides = current.clone();
     for change in changes {
-        let Some(key) = list_or_plain(change, topic_key(change.key)) else {
+        let key = topic_key(change.key);
+        if !change.operation.fits(key) {
             let verb = if change.operation == Operation::Append { "APPEND" } else { "SUBTRACT" };
             let message = format!("Can't {verb} to key {} because its type is not LIST.", change.key);
             return Err(AlterError::InvalidConfig(message));
-        };
+        }
         apply(&mut overrides, change, key);
     }
     check_topic(layers, &overrides)?;
@@ -148,21 +159,21 @@ pub fn change_broker(
     target: BrokerTarget,
     changes: &[Change<'_>],
 ) -> Result<ConfigOverrides, AlterError> {
-    check_form(changes.iter().map(|change| change.key), nulls(changes))?;
+    check_form(changes.iter().map(|change| change.key), &nulls(changes))?;
     let mut overrides = match target {
         BrokerTarget::ThisBroker => layers.broker.clone(),
         BrokerTarget::AllBrokers => layers.cluster_default.clone(),
     };
     for change in changes {
         let key = broker_key(change.key);
-        let Some(known) = list_or_plain(change, key) else {
+        if !change.operation.fits(key) {
             let verb = if change.operation == Operation::Append { "append" } else { "subtract" };
             return Err(AlterError::InvalidConfig(match key {
                 None => format!("Unknown config name: {}", change.key),
                 Some(_) => format!("Config value {verb} is not allowed for config key: {}", change.key),
             }));
-        };
-        apply(&mut overrides, change, known);
+        }
+        apply(&mut overrides, change, key);
     }
     check_broker(layers, target, &overrides)?;
     Ok(overrides)
@@ -173,7 +184,7 @@ fn nulls<'a>(changes: &[Change<'a>]) -> Vec<&'a str> {
     changes.iter().filter(is_null).map(|change| change.key).collect()
 }
 
-fn check_form<'a>(keys: impl Iterator<Item = &'a str>, nulls: Vec<&str>) -> Result<(), AlterError> {
+fn check_form<'a>(keys: impl Iterator<Item = &'a str>, nulls: &[&str]) -> Result<(), AlterError> {
     let mut seen = BTreeSet::new();
     for key in keys {
         if !seen.insert(key) {
@@ -187,45 +198,37 @@ fn check_form<'a>(keys: impl Iterator<Item = &'a str>, nulls: Vec<&str>) -> Resu
 }
 
 fn replacement(settings: &[(&str, Option<&str>)]) -> Result<ConfigOverrides, AlterError> {
-    let nulls = settings.iter().filter(|(_, value)| value.is_none()).map(|&(key, _)| key).collect();
-    check_form(settings.iter().map(|&(key, _)| key), nulls)?;
+    let nulls: Vec<_> = settings.iter().filter(|(_, value)| value.is_none()).map(|&(key, _)| key).collect();
+    check_form(settings.iter().map(|&(key, _)| key), &nulls)?;
     let given = settings.iter().filter_map(|&(key, value)| Some((key.to_owned(), value?.to_owned())));
     Ok(given.collect())
 }
 
-/// The key's default for list operations; `None` where the operation needs a list and the key is none.
-#[expect(clippy::option_option, reason = "the outer says whether the operation is allowed at all")]
-fn list_or_plain(change: &Change<'_>, key: Option<&'static Key>) -> Option<Option<&'static str>> {
-    match (change.operation, key) {
-        (Operation::Set | Operation::Delete, _) => Some(None),
-        (Operation::Append | Operation::Subtract, Some(key)) if key.is_list() => Some(key.default),
-        (Operation::Append | Operation::Subtract, _) => None,
-    }
-}
-
-fn apply(overrides: &mut ConfigOverrides, change: &Change<'_>, default: Option<&str>) {
+/// A list is changed from its default, where nothing is set.
+fn apply(overrides: &mut ConfigOverrides, change: &Change<'_>, key: Option<&'static Key>) {
     let value = change.value.unwrap_or_default();
-    let elements = |text: &str| text.split(',').filter(|element| !element.is_empty()).map(str::to_owned).collect();
-    let mut list: Vec<String> = elements(overrides.get(change.key).map_or(default.unwrap_or_default(), |set| set));
-    match change.operation {
-        Operation::Set => {
-            overrides.insert(change.key.to_owned(), value.to_owned());
-            return;
-        }
+    let default = key.and_then(|key| key.default).unwrap_or_default();
+    let list = elements(overrides.get(change.key).map_or(default, String::as_str));
+    let new_value = match change.operation {
         Operation::Delete => {
             overrides.remove(change.key);
             return;
         }
+        Operation::Set => value.to_owned(),
         Operation::Append => {
-            for element in elements(value) as Vec<String> {
-                if !list.contains(&element) {
-                    list.push(element);
-                }
-            }
+            let added = elements(value).into_iter().filter(|element| !list.contains(element));
+            list.iter().copied().chain(added).collect::<Vec<_>>().join(",")
         }
-        Operation::Subtract => list.retain(|element| !value.split(',').any(|taken| taken == element)),
-    }
-    overrides.insert(change.key.to_owned(), list.join(","));
+        Operation::Subtract => {
+            let taken = elements(value);
+            list.into_iter().filter(|element| !taken.contains(element)).collect::<Vec<_>>().join(",")
+        }
+    };
+    overrides.insert(change.key.to_owned(), new_value);
+}
+
+fn elements(text: &str) -> Vec<&str> {
+    text.split(',').filter(|element| !element.is_empty()).collect()
 }
 
 fn check_topic(layers: &Layers<'_>, overrides: &ConfigOverrides) -> Result<(), AlterError> {
@@ -370,7 +373,7 @@ fn retained(values: &CheckedValues<'_>, topic: &str) -> i64 {
     let set = chain.iter().find(|synonym| values.is_set(synonym.key));
     let named = set.or_else(|| chain.iter().find(|synonym| values.optional(synonym.key).is_some()));
     named.map_or(-1, |synonym| match values.number(synonym.key) {
-        -1 => -1,
+        unlimited if unlimited < 0 => -1,
         number => number.saturating_mul(synonym.unit),
     })
 }

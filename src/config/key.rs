@@ -77,8 +77,8 @@ pub enum Valid {
     AtLeast(i64),
     Between(i64, i64),
     Ratio(f64, f64),
-    /// -1 for "no limit", or at least 1.
-    MinusOneOrPositive,
+    /// At least 1; every negative number is "no limit", written -1.
+    UnlimitedOrPositive,
     /// -1 for the codec's own default, or 1 to 9.
     GzipLevel,
     OneOf(&'static [&'static str]),
@@ -98,7 +98,7 @@ impl fmt::Display for Valid {
             Self::AtLeast(min) => write!(f, "[{min},...]"),
             Self::Between(min, max) => write!(f, "[{min},...,{max}]"),
             Self::Ratio(min, max) => write!(f, "[{min},...,{max}]"),
-            Self::MinusOneOrPositive => f.write_str("-1 or [1,...]"),
+            Self::UnlimitedOrPositive => f.write_str("-1 or [1,...]"),
             Self::GzipLevel => f.write_str("[1,...,9] or -1"),
             Self::OneOf(words) | Self::ListOf(words) => write!(f, "[{}]", words.join(", ")),
             Self::OneOfAnyCase(words) => write!(f, "(case insensitive) [{}]", words.join(", ")),
@@ -151,7 +151,7 @@ pub enum Support {
 pub(super) const ANY: Valid = Valid::Any;
 pub(super) const NON_EMPTY: Valid = Valid::NonEmpty;
 pub(super) const GZIP_LEVEL: Valid = Valid::GzipLevel;
-pub(super) const MINUS_ONE_OR_POSITIVE: Valid = Valid::MinusOneOrPositive;
+pub(super) const UNLIMITED_OR_POSITIVE: Valid = Valid::UnlimitedOrPositive;
 pub(super) const THROTTLED_REPLICAS: Valid = Valid::ThrottledReplicas;
 pub(super) const HONOURED: Support = Support::Honoured;
 pub(super) const REPORTED: Support = Support::Reported;

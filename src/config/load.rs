@@ -229,14 +229,12 @@ fn resolve_listeners(values: &CheckedValues<'_>, report: &mut Report) -> Option<
 fn admin_listeners(values: &CheckedValues<'_>, report: &mut Report) -> Option<AdminListeners> {
     let mut addresses = Vec::new();
     for element in split_list(values.text("admin.listeners")) {
-        match listeners::split_host_port(element) {
-            Some((host, port)) => addresses.push(HostPort { host: host.to_owned(), port }),
-            None => {
-                let problem = format!("'{element}' is not of the form host:port");
-                report.errors.push(Problem::new(values, &["admin.listeners"], &problem).into_error(values.settings));
-                return None;
-            }
-        }
+        let Some((host, port)) = listeners::split_host_port(element) else {
+            let problem = format!("'{element}' is not of the form host:port");
+            report.errors.push(Problem::new(values, &["admin.listeners"], &problem).into_error(values.settings));
+            return None;
+        };
+        addresses.push(HostPort { host: host.to_owned(), port });
     }
     Some(AdminListeners { addresses, is_default: !values.is_set("admin.listeners") })
 }

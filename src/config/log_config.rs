@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tracing::warn;
 
-use super::key::{Key, Synonym};
-use super::keys::{TOPIC_KEYS, topic_key};
+use super::key::{Key, Synonym, Valid};
+use super::keys::{TOPIC_KEYS, broker_key, topic_key};
 use super::value::{self, parse_bool, parse_double, parse_integer, split_list};
 
 /// Settings that somebody made for a topic, a broker or all brokers, at run time: key to value, as given.
@@ -119,7 +119,7 @@ impl LogConfig {
             min_cleanable_dirty_ratio: values.double("min.cleanable.dirty.ratio"),
             min_insync_replicas: values.int("min.insync.replicas"),
             preallocate: values.boolean("preallocate"),
-            retention_bytes: values.long("retention.bytes"),
+            retention_bytes: values.long("retention.bytes").max(-1),
             retention_ms: values.long("retention.ms"),
             segment_bytes: values
                 .optional_int("internal.segment.bytes")
@@ -166,14 +166,12 @@ impl TimestampType {
 
 /// `value` of a broker's key in the units of the topic's key that takes its default from there.
 pub(super) fn in_topic_units(synonym: &Synonym, value: &str) -> String {
-    if synonym.unit == 1 {
-        return value.to_owned();
-    }
+    let is_unlimited = broker_key(synonym.key).is_some_and(|key| key.valid == Valid::UnlimitedOrPositive);
     match value.trim().parse::<i64>() {
-        // -1 is "no limit" in every unit.
-        Ok(-1) => "-1".to_owned(),
-        Ok(number) => number.saturating_mul(synonym.unit).to_string(),
-        Err(_) => value.to_owned(),
+        // "No limit" is the same in every unit.
+        Ok(number) if number < 0 && is_unlimited => "-1".to_owned(),
+        Ok(number) if synonym.unit != 1 => number.saturating_mul(synonym.unit).to_string(),
+        _ => value.to_owned(),
     }
 }
 

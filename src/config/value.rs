@@ -86,9 +86,7 @@ fn check_integer(valid: Valid, number: i64) -> Result<(), String> {
     match valid {
         Valid::AtLeast(min) | Valid::Between(min, _) if number < min => Err(format!("Value must be at least {min}")),
         Valid::Between(_, max) if number > max => Err(format!("Value must be no more than {max}")),
-        Valid::MinusOneOrPositive if number != -1 && number < 1 => {
-            Err("Value must be -1 (unlimited) or at least 1".to_owned())
-        }
+        Valid::UnlimitedOrPositive if number == 0 => Err("Value must be -1 (unlimited) or at least 1".to_owned()),
         Valid::GzipLevel if number != -1 && !(1..=9).contains(&number) => {
             Err("Value must be between 1 and 9 or equal to -1".to_owned())
         }

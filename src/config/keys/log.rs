@@ -2,7 +2,7 @@
 
 use super::rows::broker_keys;
 use crate::config::key::{
-    ANY, GZIP_LEVEL, HONOURED, Key, MINUS_ONE_OR_POSITIVE, REPORTED, at_least, between, list_of, one_of, refused,
+    ANY, GZIP_LEVEL, HONOURED, Key, REPORTED, UNLIMITED_OR_POSITIVE, at_least, between, list_of, one_of, refused,
 };
 use crate::config::reasons::CORDONED;
 
@@ -21,11 +21,11 @@ pub(super) const KEYS: &[Key] = broker_keys! {
         "The largest random time taken off the roll age; before log.roll.jitter.hours."
     Int "log.roll.jitter.hours" = "0", at_least(0), ReadOnly, HONOURED;
         "The largest random time taken off the roll age, in hours."
-    Long "log.retention.ms" = null, MINUS_ONE_OR_POSITIVE, ClusterWide, HONOURED;
+    Long "log.retention.ms" = null, UNLIMITED_OR_POSITIVE, ClusterWide, HONOURED;
         "How long a segment is kept after its newest record; before log.retention.minutes; -1 is forever."
-    Int "log.retention.minutes" = null, MINUS_ONE_OR_POSITIVE, ReadOnly, HONOURED;
+    Int "log.retention.minutes" = null, UNLIMITED_OR_POSITIVE, ReadOnly, HONOURED;
         "How long a segment is kept after its newest record, in minutes; before log.retention.hours; -1 is forever."
-    Int "log.retention.hours" = "168", MINUS_ONE_OR_POSITIVE, ReadOnly, HONOURED;
+    Int "log.retention.hours" = "168", UNLIMITED_OR_POSITIVE, ReadOnly, HONOURED;
         "How long a segment is kept after its newest record, in hours; -1 is forever."
     Long "log.retention.bytes" = "-1", ANY, ClusterWide, HONOURED;
         "How large a partition may grow before its oldest segments are deleted; -1 is unlimited."

@@ -25,6 +25,7 @@ fn retention_has_many_names() {
     check_retention("", &[("log.retention.ms", "5")], &[("log.retention.ms", "6")], &[], 6);
     check_retention("", &[("log.retention.ms", "5")], &[("log.retention.ms", "6")], &[("retention.ms", "7")], 7);
     check_retention("log.retention.hours=-1", &[], &[], &[], -1);
+    check_retention("log.retention.ms=-5", &[], &[], &[], -1);
     check_retention("log.retention.hours=2147483647", &[], &[], &[], 2_147_483_647 * HOUR);
 }
 

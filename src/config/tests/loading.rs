@@ -181,8 +181,8 @@ fn what_kafka_does_anyway_is_no_reason_to_stop() {
 #[test]
 fn every_default_can_be_written_out() {
     let all = |key: &&'static key::Key| key.name != "security.inter.broker.protocol";
-    let lines = broker_keys().filter(all).filter_map(|key| Some(format!("{}={}\n", key.name, key.default?)));
-    let written = started_with(&lines.collect::<String>());
+    let lines = broker_keys().filter(all).filter_map(|key| Some(format!("{}={}", key.name, key.default?)));
+    let written = started_with(&lines.collect::<Vec<_>>().join("\n"));
     assert_eq!(written.listeners, BrokerConfig::default().listeners);
 }
 
@@ -262,7 +262,7 @@ proptest! {
     /// Whatever a file holds, it loads or every problem is one line.
     #[test]
     fn loading_never_panics(lines in prop::collection::vec((any_key(), any_value()), 0..8)) {
-        let text: String = lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        let text = lines.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("\n");
         match load(&file(&text)) {
             Ok(loaded) => {
                 let none = ConfigOverrides::new();
