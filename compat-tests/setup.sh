@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 KAFKA_CLI_VERSION=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' kafka-cli/pom.xml)
-JAVA_CLIENTS="4.4.0:modern 3.9.1:modern 2.1.1:base"
+JAVA_CLIENTS="4.4.0:modern 3.9.1:modern 2.1.1:legacy"
 mkdir -p .cache
 
 say() { echo "compat-tests: $*"; }

@@ -1,0 +1,92 @@
+package ottla;
+
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Properties;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.admin.AdminClient;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/** Clients of one broker, and the few steps that most cases begin with. */
+final class Clients {
+    private final String bootstrap;
+
+    Clients(String bootstrap) {
+        this.bootstrap = bootstrap;
+    }
+
+    Properties properties(String... settings) {
+        Properties properties = new Properties();
+        properties.put("bootstrap.servers", bootstrap);
+        for (int i = 0; i < settings.length; i += 2) {
+            properties.put(settings[i], settings[i + 1]);
+        }
+        return properties;
+    }
+
+    AdminClient admin() {
+        return AdminClient.create(properties());
+    }
+
+    KafkaProducer<byte[], byte[]> producer(String... settings) {
+        return new KafkaProducer<>(properties(settings), new ByteArraySerializer(), new ByteArraySerializer());
+    }
+
+    KafkaConsumer<byte[], byte[]> consumer(String... settings) {
+        Properties properties = properties(settings);
+        properties.putIfAbsent("auto.offset.reset", "none");
+        properties.put("enable.auto.commit", "false");
+        return new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    void createTopic(String topic, int partitions) throws Exception {
+        try (AdminClient admin = admin()) {
+            Suite.get(admin.createTopics(Collections.singleton(new NewTopic(topic, partitions, (short) 1))).all());
+            Suite.eventually("the topic " + topic, () -> admin.listTopics().names().get().contains(topic));
+        }
+    }
+
+    /** Sends values to partition 0, waits for each acknowledgement. */
+    void send(String topic, String... values) throws Exception {
+        try (KafkaProducer<byte[], byte[]> producer = producer("acks", "all")) {
+            for (String value : values) {
+                Suite.get(producer.send(new ProducerRecord<>(topic, 0, null, utf8(value))));
+            }
+        }
+    }
+
+    /** All records of a partition from its beginning to its end as it is now. */
+    List<ConsumerRecord<byte[], byte[]>> readAll(String topic, int partition) {
+        TopicPartition from = new TopicPartition(topic, partition);
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer()) {
+            consumer.assign(Collections.singleton(from));
+            consumer.seekToBeginning(Collections.singleton(from));
+            long end = consumer.endOffsets(Collections.singleton(from)).get(from);
+            List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
+            long limit = System.nanoTime() + TimeUnit.SECONDS.toNanos(Suite.DEADLINE_S);
+            while (consumer.position(from) < end) {
+                consumer.poll(Duration.ofMillis(200)).forEach(all::add);
+                Suite.check(System.nanoTime() < limit, "read only " + all.size() + " records up to " + end);
+            }
+            return all;
+        }
+    }
+
+    static byte[] utf8(String text) {
+        return text == null ? null : text.getBytes(StandardCharsets.UTF_8);
+    }
+
+    static String text(byte[] bytes) {
+        return bytes == null ? null : new String(bytes, StandardCharsets.UTF_8);
+    }
+}

@@ -1,0 +1,32 @@
+package ottla;
+
+import java.util.Collections;
+import java.util.Map;
+import org.apache.kafka.clients.admin.AdminClient;
+import org.apache.kafka.clients.admin.Config;
+import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
+
+/** What later versions of the AdminClient call by other names, in its oldest form. */
+final class Compatible {
+    private Compatible() {}
+
+    static Map<String, TopicDescription> describe(AdminClient admin, String topic) throws Exception {
+        return Suite.get(admin.describeTopics(Collections.singleton(topic)).all());
+    }
+
+    /** AlterConfigs: replaces every override of the resource. */
+    static void replaceConfigs(AdminClient admin, ConfigResource resource, Config config) throws Exception {
+        Suite.get(admin.alterConfigs(Collections.singletonMap(resource, config)).all());
+    }
+
+    /** Bytes on the broker's disk of partition 0. */
+    static long sizeOf(AdminClient admin, String topic) throws Exception {
+        TopicPartition partition = new TopicPartition(topic, 0);
+        return Suite.get(admin.describeLogDirs(Collections.singleton(1)).all()).get(1).values().stream()
+                .filter(dir -> dir.replicaInfos.containsKey(partition))
+                .mapToLong(dir -> dir.replicaInfos.get(partition).size)
+                .sum();
+    }
+}

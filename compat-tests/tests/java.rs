@@ -1,0 +1,103 @@
+//! Kafka's own Java clients of several generations, one JVM for each suite of cases.
+
+use ottla_compat_tests::Node;
+use ottla_compat_tests::tool::{java_suite, run};
+
+const NEWEST: &str = "4.4.0";
+const BEFORE_KRAFT_ONLY: &str = "3.9.1";
+/// The oldest that Kafka 4 still serves.
+const OLDEST: &str = "2.1.1";
+
+const RECORDS: &[&str] = &[
+    "round-trip",
+    "codec-none",
+    "codec-gzip",
+    "codec-snappy",
+    "codec-lz4",
+    "codec-zstd",
+    "idempotent-producer",
+    "acks",
+    "nulls-and-headers",
+    "large-and-too-large",
+    "timestamps",
+    "offsets-for-times",
+    "seek-and-position",
+    "out-of-range",
+    "many-partitions",
+    "auto-created-topic",
+    "transactions-fail-at-once",
+];
+
+const ADMIN: &[&str] = &[
+    "cluster",
+    "topics",
+    "refused-topics",
+    "partitions",
+    "topic-configs",
+    "broker-configs",
+    "log-dirs",
+    "delete-records",
+];
+
+const MODERN_ADMIN: &[&str] = &[
+    "topic-ids",
+    "created-topic-shows-its-configs",
+    "incremental-configs",
+    "failed-append-leaves-nothing",
+    "broker-configs",
+    "config-synonyms-and-docs",
+    "list-offsets",
+    "log-dir-volume",
+    "features",
+    "many-topics",
+];
+
+/// Runs a suite against a broker of its own; each case must say ok, and none may be missing.
+#[track_caller]
+fn passes(clients: &str, class: &str, cases: &[&str]) {
+    let node = Node::start();
+    let ran = run(java_suite(clients, class, &node.bootstrap()), b"");
+    let passed = |case: &&&str| ran.stdout.lines().any(|line| line == format!("{case} ok"));
+    let missing: Vec<_> = cases.iter().filter(|case| !passed(case)).collect();
+    assert!(missing.is_empty(), "not ok: {missing:?}\n{ran}");
+    assert!(!ran.stdout.contains(" FAILED "), "{ran}");
+}
+
+#[test]
+fn records_of_the_newest_clients() {
+    passes(NEWEST, "ottla.Records", RECORDS);
+}
+
+#[test]
+fn admin_of_the_newest_clients() {
+    passes(NEWEST, "ottla.Admin", ADMIN);
+}
+
+#[test]
+fn modern_admin_of_the_newest_clients() {
+    passes(NEWEST, "ottla.ModernAdmin", MODERN_ADMIN);
+}
+
+#[test]
+#[ignore = "slow: make compat"]
+fn records_of_the_last_3_x_clients() {
+    passes(BEFORE_KRAFT_ONLY, "ottla.Records", RECORDS);
+}
+
+#[test]
+#[ignore = "slow: make compat"]
+fn admin_of_the_last_3_x_clients() {
+    passes(BEFORE_KRAFT_ONLY, "ottla.Admin", ADMIN);
+    passes(BEFORE_KRAFT_ONLY, "ottla.ModernAdmin", MODERN_ADMIN);
+}
+
+#[test]
+fn records_of_the_oldest_clients() {
+    passes(OLDEST, "ottla.Records", RECORDS);
+}
+
+#[test]
+#[ignore = "slow: make compat"]
+fn admin_of_the_oldest_clients() {
+    passes(OLDEST, "ottla.Admin", ADMIN);
+}
