@@ -1,6 +1,7 @@
 //! The log as a whole, on a real disk.
 
 mod appending;
+mod dump;
 mod files;
 mod flushing;
 mod model;
