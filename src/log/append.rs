@@ -15,7 +15,7 @@ use super::batch_check::{self, CheckedBatch};
 use super::errors::AppendError;
 use super::partition_log::{PartitionLog, Writer};
 use super::producer_state::{AppendCheck, AppendOrigin, CompletedTxn, EndTxnMarker};
-use super::segment::{AppendSummary, RollLimits, Segment, WriteFailure};
+use super::segment::{AppendSummary, RollLimits, Segment};
 use super::time_index::{NO_TIMESTAMP, TimestampOffset};
 use super::txn_index::AbortedTxn;
 use crate::config::{CompressionType, LogConfig, TimestampType};
@@ -180,19 +180,9 @@ impl PartitionLog {
         if writer.active.should_roll(summary, &limits, now_ms)? {
             self.roll_at(writer, base_offset, now_ms)?;
         }
-        match writer.active.append(slices, summary, config.index_interval_bytes as u64) {
-            Ok(()) => {
-                self.add_size_bytes(summary.size_bytes);
-                Ok(())
-            }
-            Err(failure) => {
-                if let WriteFailure::Broken { .. } = &failure {
-                    self.mark_broken(&failure);
-                }
-                let (WriteFailure::Undone(error) | WriteFailure::Broken { write: error, .. }) = failure;
-                Err(error.into())
-            }
-        }
+        writer.active.append(slices, summary, config.index_interval_bytes as u64)?;
+        self.add_size_bytes(summary.size_bytes);
+        Ok(())
     }
 
     /// What a batch that is now in the log means for its producer, for transactions and for epochs.

@@ -68,7 +68,7 @@ pub struct PartitionLog {
     pub(super) recovery_point: AtomicI64,
     /// The sizes of all segments together.
     size_bytes: AtomicU64,
-    /// A write went wrong in a way that leaves the end of the file unknown.
+    /// Something went wrong halfway: files and state are apart.
     broken: AtomicBool,
 }
 
@@ -192,10 +192,11 @@ impl PartitionLog {
         Offset(self.recovery_point.load(Ordering::Acquire))
     }
 
-    /// Moves the high watermark, within the bounds of the log; says what it is now.
+    /// Moves the high watermark forward, not beyond the end of the log; says what it is now. It goes back only with a
+    /// truncation: whoever comes late with a smaller one changes nothing.
     pub fn set_high_watermark(&self, offset: Offset) -> Offset {
-        let offset = offset.clamp(self.log_start_offset(), self.log_end_offset());
-        self.high_watermark.store(offset.0, Ordering::Release);
+        let offset = offset.min(self.log_end_offset());
+        let offset = Offset(self.high_watermark.fetch_max(offset.0, Ordering::AcqRel).max(offset.0));
         // Transactions become stable only when their markers are below the high watermark.
         if self.first_unstable_offset.load(Ordering::Acquire) != ALL_STABLE {
             let mut writer = self.writer.lock();
@@ -263,12 +264,12 @@ impl PartitionLog {
             return Err(StorageError::Offline(reason.to_owned()));
         }
         if self.broken.load(Ordering::Acquire) {
-            return Err(StorageError::Offline(format!("a write to {} failed", self.topic_partition)));
+            return Err(StorageError::Offline(format!("{} is broken", self.topic_partition)));
         }
         Ok(())
     }
 
-    /// The log takes nothing more: what its file holds behind the known end is not known.
+    /// The log serves nothing more: its files and its state are apart.
     pub(super) fn mark_broken(&self, reason: &dyn std::fmt::Display) {
         tracing::error!(partition = %self.topic_partition, %reason, "log is broken");
         self.broken.store(true, Ordering::Release);

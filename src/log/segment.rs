@@ -49,6 +49,8 @@ pub(super) struct SegmentState {
     /// The largest timestamp so far, and the last offset of the batch that brought it.
     pub(super) max_timestamp: TimestampOffset,
     pub(super) bytes_since_index_entry: u64,
+    /// A write failed, and what it left behind the known end is still there.
+    has_torn_end: bool,
 }
 
 /// What an append adds to a segment: one batch, or several that go in as one.
@@ -58,17 +60,6 @@ pub(super) struct AppendSummary {
     /// The largest timestamp, and the last offset of the batch that has it.
     pub(super) max_timestamp: TimestampOffset,
     pub(super) size_bytes: u64,
-}
-
-/// A write that did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum WriteFailure {
-    /// The file is as it was before.
-    #[error("{0}")]
-    Undone(io::Error),
-    /// What lies behind the known end of the file is not known.
-    #[error("{write}; and cutting off what was written of it: {undo}")]
-    Broken { write: io::Error, undo: io::Error },
 }
 
 /// When a segment is full.
@@ -143,6 +134,7 @@ impl Segment {
             // A segment that was closed in good order ends its time index with its largest timestamp.
             max_timestamp: time_index.last(),
             bytes_since_index_entry: 0,
+            has_torn_end: false,
         };
         Self {
             base_offset,
@@ -215,22 +207,32 @@ impl Segment {
         Ok(first.unwrap_or(NO_TIMESTAMP))
     }
 
+    /// Cuts off what a failed write left behind the known end. It harms nobody while the segment is the active one: it
+    /// is read by no one, and overwritten by the next append. In a closed segment it would count.
+    pub(super) fn cut_torn_end(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        if state.has_torn_end {
+            self.log.set_size_bytes(self.size_bytes())?;
+            state.has_torn_end = false;
+        }
+        Ok(())
+    }
+
     /// Writes at the end and indexes what was written. Readers go no further than the log end offset, which is
     /// published later.
     ///
-    /// The caller holds the append lock and has asked [`Segment::should_roll`].
+    /// The caller holds the append lock and has asked [`Segment::should_roll`]. On an error the segment is as before.
     pub(super) fn append(
         &self,
         slices: &[IoSlice<'_>],
         summary: &AppendSummary,
         index_interval_bytes: u64,
-    ) -> Result<(), WriteFailure> {
+    ) -> io::Result<()> {
+        self.cut_torn_end()?;
         let position = self.size_bytes();
-        if let Err(write) = self.log.write_all_at(slices, position) {
-            return Err(match self.log.set_size_bytes(position) {
-                Ok(()) => WriteFailure::Undone(write),
-                Err(undo) => WriteFailure::Broken { write, undo },
-            });
+        if let Err(error) = self.log.write_all_at(slices, position) {
+            self.state.lock().has_torn_end = self.log.set_size_bytes(position).is_err();
+            return Err(error);
         }
         let mut state = self.state.lock();
         if position == 0 {
@@ -297,6 +299,7 @@ impl Segment {
     /// The segment becomes a closed one: its largest timestamp goes to the end of the time index, and the indexes to
     /// their files. May be called again after an error.
     pub(super) fn close_indexes(&self) -> io::Result<()> {
+        self.cut_torn_end()?;
         self.time_index.maybe_append(self.max_timestamp());
         self.write_indexes()
     }

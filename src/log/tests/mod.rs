@@ -2,6 +2,7 @@
 
 mod appending;
 mod dump;
+mod faults;
 mod files;
 mod flushing;
 mod model;

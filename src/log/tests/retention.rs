@@ -17,6 +17,12 @@ fn log_of(root: &TempDir, ages_ms: &[i64], config: LogConfig) -> Arc<PartitionLo
         append(&log, &batch_of(&[NOW_MS - age_ms], 100)).unwrap();
         log.roll(NOW_MS).unwrap();
     }
+    log
+}
+
+/// As [`log_of`], all of it committed.
+fn committed_log_of(root: &TempDir, ages_ms: &[i64], config: LogConfig) -> Arc<PartitionLog> {
+    let log = log_of(root, ages_ms, config);
     log.set_high_watermark(log.log_end_offset());
     log
 }
@@ -33,7 +39,7 @@ fn check_deleted(log: &PartitionLog, segments: usize) {
 #[test]
 fn by_age() {
     let root = TempDir::new().unwrap();
-    let log = log_of(&root, &[900, 50, 900], LogConfig { retention_ms: 100, ..forever() });
+    let log = committed_log_of(&root, &[900, 50, 900], LogConfig { retention_ms: 100, ..forever() });
     // The third is old as well, but the second holds it.
     check_deleted(&log, 1);
     assert_eq!(log.read(Offset(0), 1, true, Offset(9)).unwrap_err().code(), ErrorCode::OffsetOutOfRange);
@@ -53,7 +59,7 @@ fn by_age_with_all_that_there_is() {
 #[test]
 fn by_size() {
     let root = TempDir::new().unwrap();
-    let log = log_of(&root, &[0; 5], forever());
+    let log = committed_log_of(&root, &[0; 5], forever());
     let segment_bytes = log.size_bytes() / 5;
     log.set_config(Arc::new(LogConfig { retention_bytes: segment_bytes as i64 * 3 - 1, ..forever() }));
     check_deleted(&log, 2);
@@ -73,7 +79,7 @@ fn not_from_a_compacted_topic() {
     let root = TempDir::new().unwrap();
     let compacted = CleanupPolicy { delete: false, compact: true };
     let config = LogConfig { cleanup_policy: compacted, retention_ms: 1, retention_bytes: 0, ..forever() };
-    let log = log_of(&root, &[900; 3], config);
+    let log = committed_log_of(&root, &[900; 3], config);
     check_deleted(&log, 0);
     assert_eq!(log.delete_records(Offset(1)).unwrap_err().code(), ErrorCode::PolicyViolation);
     // What lies below the beginning goes in any case.
@@ -98,7 +104,7 @@ fn by_request() {
 #[test]
 fn files_go_later_and_readers_keep_them() {
     let root = TempDir::new().unwrap();
-    let log = log_of(&root, &[900, 0], LogConfig { retention_ms: 100, ..forever() });
+    let log = committed_log_of(&root, &[900, 0], LogConfig { retention_ms: 100, ..forever() });
     let held = log.read(Offset(0), 1000, true, Offset(2)).unwrap().slice.unwrap();
     check_deleted(&log, 1);
     let names = || -> Vec<String> {

@@ -1,0 +1,193 @@
+//! What becomes of a log whose disk fails.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::config::LogConfig;
+use crate::error::ErrorCode;
+use crate::ids::Offset;
+use crate::io::Disk;
+use crate::io::sim::{SimDisk, SimFault, SimOperation};
+use crate::log::directory::FileKind;
+use crate::log::health::DirectoryHealth;
+use crate::log::partition_log::PartitionLog;
+use crate::log::testing::{NOW_MS, append, batch, parts, read_bytes};
+
+/// A log on a simulated disk, and whether its directory has gone offline.
+struct Case {
+    disk: Arc<SimDisk>,
+    log: Arc<PartitionLog>,
+    is_offline: Arc<AtomicBool>,
+    flushed: Arc<Mutex<Vec<Option<Offset>>>>,
+}
+
+fn case(config: LogConfig) -> Case {
+    let disk = SimDisk::new(1);
+    let path = Path::new("/data/topic-0");
+    disk.create_directory(path).unwrap();
+    // What holds the partitions is there before any of them.
+    disk.sync_directory(Path::new("/")).unwrap();
+    let is_offline = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_offline);
+    let on_offline = Box::new(move |_: &Path, _: &str| told.store(true, Ordering::SeqCst));
+    let mut parts = parts(Arc::clone(&disk) as Arc<dyn Disk>, path, config);
+    parts.health = DirectoryHealth::new("/data".into(), on_offline);
+    let log = PartitionLog::open(parts).unwrap();
+    let flushed = Arc::new(Mutex::new(Vec::new()));
+    let events = Arc::clone(&flushed);
+    log.set_on_flushed(Box::new(move |result| events.lock().push(result.ok())));
+    Case { disk, log, is_offline, flushed }
+}
+
+impl Case {
+    fn check_online(&self, log_end_offset: i64) {
+        assert!(!self.is_offline.load(Ordering::SeqCst));
+        assert_eq!(self.log.log_end_offset(), Offset(log_end_offset));
+        let appended = append(&self.log, &batch(1, 10)).unwrap();
+        assert_eq!(appended.base_offset, Offset(log_end_offset));
+        assert!(!read_bytes(&self.log, log_end_offset, 1 << 20, true).is_empty());
+    }
+}
+
+#[test]
+fn a_write_that_fails_leaves_the_log_as_it_was() {
+    for fault in [SimFault::NoSpace, SimFault::Io] {
+        let case = case(LogConfig::default());
+        append(&case.log, &batch(1, 10)).unwrap();
+        // Cutting off what was written of it fails as well, and again, until the disk is whole.
+        case.disk.fail_after(SimOperation::Write, 0, fault);
+        for _ in 0..2 {
+            let error = append(&case.log, &batch(1, 1000)).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::KafkaStorageError);
+            assert!(!read_bytes(&case.log, 0, 1 << 20, true).is_empty());
+        }
+        assert!(case.log.roll(NOW_MS).is_err());
+        case.disk.heal();
+        case.check_online(1);
+        let path = case.log.directory().file(FileKind::Log, Offset(0));
+        assert_eq!(case.disk.read(&path, 1 << 20).unwrap().len() as u64, case.log.size_bytes());
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_state() {
+    let case = case(LogConfig::default());
+    append(&case.log, &batch(1, 10)).unwrap();
+    case.log.checkpoint(NOW_MS).unwrap();
+    case.disk.set_capacity_bytes(500);
+    for _ in 0..3 {
+        assert_eq!(append(&case.log, &batch(1, 1000)).unwrap_err().code(), ErrorCode::KafkaStorageError);
+        assert!(!read_bytes(&case.log, 0, 1 << 20, true).is_empty());
+    }
+    case.disk.set_capacity_bytes(1 << 20);
+    case.check_online(1);
+}
+
+#[test]
+fn a_roll_that_fails_is_tried_again() {
+    let case = case(LogConfig { segment_bytes: 1000, ..LogConfig::default() });
+    for at in 0..6 {
+        append(&case.log, &batch(1, 700)).unwrap();
+        case.disk.fail_after(SimOperation::Write, at, SimFault::NoSpace);
+        let failed = append(&case.log, &batch(1, 900)).is_err();
+        case.disk.heal();
+        assert_eq!(failed, case.log.log_end_offset() == Offset(1));
+        if failed {
+            append(&case.log, &batch(1, 900)).unwrap();
+        }
+        case.log.truncate_to(Offset(0), NOW_MS).unwrap();
+    }
+}
+
+#[test]
+fn a_checkpoint_that_finds_no_room_is_tried_again() {
+    let case = case(LogConfig::default());
+    append(&case.log, &batch(1, 10)).unwrap();
+    for at in 0..5 {
+        case.disk.fail_after(SimOperation::Write, at, SimFault::NoSpace);
+        let result = case.log.checkpoint(NOW_MS);
+        case.disk.heal();
+        assert_eq!(result.is_ok(), case.log.recovery_point() == Offset(1), "{at}");
+    }
+    assert_eq!(case.log.checkpoint(NOW_MS).unwrap(), Offset(1));
+    let names: Vec<_> = case.disk.list(Path::new("/data/topic-0")).unwrap();
+    assert!(names.iter().any(|entry| entry.name == "leader-epoch-checkpoint" && entry.size_bytes > 0));
+    case.check_online(1);
+}
+
+#[test]
+fn a_sync_that_fails_takes_the_directory_offline() {
+    let case = case(LogConfig::default());
+    append(&case.log, &batch(1, 10)).unwrap();
+    case.log.request_flush();
+    case.disk.fail_after(SimOperation::Sync, 0, SimFault::Io);
+    case.disk.run_syncs();
+    case.disk.heal();
+    assert!(case.is_offline.load(Ordering::SeqCst));
+    assert_eq!(*case.flushed.lock(), [None]);
+    assert_eq!(case.log.flushed_offset(), Offset(0));
+    assert_eq!(append(&case.log, &batch(1, 10)).unwrap_err().code(), ErrorCode::KafkaStorageError);
+    assert_eq!(case.log.read(Offset(0), 1, true, Offset(1)).unwrap_err().code(), ErrorCode::KafkaStorageError);
+    assert!(case.log.checkpoint(NOW_MS).is_err());
+    assert_eq!(case.disk.submitted_syncs(), 0);
+}
+
+#[test]
+fn appends_share_one_sync_at_a_time() {
+    let case = case(LogConfig::default());
+    for _ in 0..10 {
+        append(&case.log, &batch(1, 10)).unwrap();
+        case.log.request_flush();
+        assert_eq!(case.disk.submitted_syncs(), 1);
+    }
+    case.disk.run_syncs();
+    assert_eq!(case.log.flushed_offset(), Offset(1));
+    assert_eq!(case.disk.submitted_syncs(), 1);
+    case.disk.run_syncs();
+    assert_eq!(case.log.flushed_offset(), Offset(10));
+    assert_eq!(case.disk.submitted_syncs(), 0);
+    assert_eq!(*case.flushed.lock(), [Some(Offset(1)), Some(Offset(10))]);
+}
+
+#[test]
+fn a_sync_from_before_a_truncation_proves_nothing() {
+    let case = case(LogConfig::default());
+    for _ in 0..10 {
+        append(&case.log, &batch(1, 10)).unwrap();
+    }
+    case.log.request_flush();
+    case.log.truncate_to(Offset(4), NOW_MS).unwrap();
+    append(&case.log, &batch(5, 10)).unwrap();
+    case.disk.run_sync(0);
+    assert_eq!(case.log.flushed_offset(), Offset(0));
+    case.disk.run_syncs();
+    assert_eq!(case.log.flushed_offset(), Offset(9));
+}
+
+#[test]
+fn what_was_flushed_survives_a_crash() {
+    for seed in 0..50 {
+        let case = case(LogConfig { segment_bytes: 400, ..LogConfig::default() });
+        for _ in 0..7 {
+            append(&case.log, &batch(1, 100)).unwrap();
+        }
+        case.log.request_flush();
+        case.disk.run_syncs();
+        assert_eq!(case.log.flushed_offset(), Offset(7));
+        let flushed: Vec<_> = (0..7).map(|at| read_bytes(&case.log, at, 1, true)).collect();
+        for _ in 0..7 {
+            append(&case.log, &batch(1, 100)).unwrap();
+        }
+        case.log.request_flush();
+        case.disk.crash(seed);
+        let mut names: Vec<_> = case.disk.list(Path::new("/data/topic-0")).unwrap();
+        names.retain(|entry| entry.name.ends_with(".log"));
+        names.sort_by(|one, other| one.name.cmp(&other.name));
+        let paths = names.iter().map(|entry| Path::new("/data/topic-0").join(&entry.name));
+        let found: Vec<u8> = paths.flat_map(|path| case.disk.read(&path, 1 << 20).unwrap()).collect();
+        assert!(found.starts_with(&flushed.concat()), "seed {seed}");
+    }
+}
