@@ -7,7 +7,7 @@ use super::dynamic::DynamicBrokerConfig;
 use super::key::Key;
 use super::keys::broker_key;
 use super::layers::Layers;
-use super::listeners::{AdvertisedListener, Listener};
+use super::listeners::{AdvertisedListener, HostPort, Listener};
 use super::load::load;
 use super::log_config::{ConfigOverrides, LogConfig, in_topic_units};
 use super::sources::{Setting, Settings, Sources};
@@ -71,13 +71,6 @@ pub struct AdminListeners {
     pub addresses: Vec<HostPort>,
     /// Nobody asked for these: when the port is taken, warn and use a free one.
     pub is_default: bool,
-}
-
-/// An address to listen on; an empty host is every interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPort {
-    pub host: String,
-    pub port: u16,
 }
 
 impl BrokerConfig {

@@ -79,12 +79,37 @@ pub(super) struct Address {
     pub(super) port: u16,
 }
 
-/// Back to the notation of the configuration, IPv6 in brackets.
-impl fmt::Display for Address {
+/// As the configuration writes it, IPv6 in brackets.
+impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, host, port } = self;
-        if host.contains(':') { write!(f, "{name}://[{host}]:{port}") } else { write!(f, "{name}://{host}:{port}") }
+        write!(f, "{}://", self.name)?;
+        write_host_port(f, &self.host, self.port)
     }
+}
+
+/// As the configuration writes it, IPv6 in brackets.
+impl fmt::Display for AdvertisedListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://", self.name)?;
+        write_host_port(f, &self.host, self.port)
+    }
+}
+
+/// An address to listen on; an empty host is every interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    pub host: String,
+    pub port: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_host_port(f, &self.host, self.port)
+    }
+}
+
+fn write_host_port(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
+    if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
 }
 
 /// The texts that say which listeners there are.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::broker_config::{AdminListeners, BrokerConfig, CheckedValues, HostPort, MetadataKind, parse_per_host};
+use super::broker_config::{AdminListeners, BrokerConfig, CheckedValues, MetadataKind, parse_per_host};
 use super::checks::{self, Problem};
 use super::errors::{ConfigError, ConfigErrors, one_line};
 use super::key::{Key, Support};
 use super::keys::{broker_key, topic_key};
 use super::legacy;
-use super::listeners::{self, ListenerSettings, ResolvedListeners};
+use super::listeners::{self, HostPort, ListenerSettings, ResolvedListeners};
 use super::sources::{self, Setting, Settings, Sources};
 use super::value::{self, split_list};
 use crate::ids::BrokerId;
@@ -217,11 +217,23 @@ fn resolve_listeners(values: &CheckedValues<'_>, report: &mut Report) -> Option<
     match listeners::resolve(&settings) {
         Ok(mut resolved) => {
             report.warnings.append(&mut resolved.warnings);
+            warn_of_missing_listeners(values, &settings, report);
             Some(resolved)
         }
         Err((key, problem)) => {
             report.errors.push(Problem::new(values, &[key], &problem).into_error(values.settings));
             None
+        }
+    }
+}
+
+/// Settings for a listener that does not exist: most likely its name is misspelt.
+fn warn_of_missing_listeners(values: &CheckedValues<'_>, listeners: &ListenerSettings<'_>, report: &mut Report) {
+    let all = listeners::parse_addresses(listeners.listeners).unwrap_or_default();
+    for (name, setting) in values.settings {
+        let Some((listener, _)) = split_listener_key(name) else { continue };
+        if !all.iter().any(|address| address.name.eq_ignore_ascii_case(listener)) {
+            report.warn(setting, &format!("{name}: there is no listener called {listener}"));
         }
     }
 }

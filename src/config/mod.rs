@@ -35,11 +35,11 @@ mod show;
 mod sources;
 pub mod value;
 
-pub use broker_config::{AdminListeners, BrokerConfig, HostPort, MetadataKind};
+pub use broker_config::{AdminListeners, BrokerConfig, MetadataKind};
 pub use dynamic::{DynamicBrokerConfig, ListenerLimits};
 pub use errors::{ConfigError, ConfigErrors};
 pub use layers::{ConfigSource, Layers};
-pub use listeners::{AdvertisedListener, Listener, SecurityProtocol};
+pub use listeners::{AdvertisedListener, HostPort, Listener, SecurityProtocol};
 pub use load::{Loaded, load};
 pub use log_config::{CleanupPolicy, CompressionType, ConfigOverrides, LogConfig, TimestampType};
 pub use page::page;

@@ -294,6 +294,16 @@ fn keys_of_a_broker_must_go_together() {
 }
 
 #[test]
+fn settings_are_bounded() {
+    let (config, none) = (BrokerConfig::default(), ConfigOverrides::new());
+    let layers = Layers { config: &config, cluster_default: &none, broker: &none };
+    let long = "x".repeat(1024 * 1024);
+    let result = replace_broker(&layers, BrokerTarget::AllBrokers, &[("odd", Some(&long))]);
+    assert!(matches!(result, Err(AlterError::InvalidConfig(_))));
+    assert!(replace_broker(&layers, BrokerTarget::AllBrokers, &[("odd", Some(&long[3..]))]).is_ok());
+}
+
+#[test]
 fn brokers_are_named_by_number() {
     let this = BrokerId(1);
     assert_eq!(broker_target("", this), Ok(BrokerTarget::AllBrokers));

@@ -20,6 +20,7 @@ fn addresses() {
     check("listeners=plaintext://h:1", &["PLAINTEXT h 1"], &["PLAINTEXT h 1"]);
     check("listeners=PLAINTEXT://:9092", &["PLAINTEXT  9092"], &["PLAINTEXT  9092"]);
     check("listeners=PLAINTEXT://[::1]:9092", &["PLAINTEXT ::1 9092"], &["PLAINTEXT ::1 9092"]);
+    assert_eq!(started_with("listeners=PLAINTEXT://[::1]:9092").listeners[0].to_string(), "PLAINTEXT://[::1]:9092");
     check("listeners=PLAINTEXT://a:0", &["PLAINTEXT a 0"], &["PLAINTEXT a 0"]);
     for bad in ["x", "PLAINTEXT", "PLAINTEXT://h", "://h:1", "PLAINTEXT://h:65536", "PLAINTEXT://h:+1", "a b://h:1x"]
     {

@@ -211,6 +211,10 @@ fn unknown_keys_are_named() {
         "f:1: unknown key retention.ms: it belongs to topics, their default is log.retention.ms",
     );
     check_warning("listener.name.plaintext.foo=1", "f:1: unknown key listener.name.plaintext.foo");
+    check_warning(
+        "listener.name.x.max.connections=1",
+        "f:1: listener.name.x.max.connections: there is no listener called x",
+    );
 }
 
 #[test]
