@@ -80,6 +80,7 @@ struct State {
     submitted: VecDeque<SubmittedSync>,
     faults: BTreeMap<SimOperation, Countdown>,
     capacity_bytes: u64,
+    read_bytes: u64,
     trace: u64,
 }
 
@@ -108,6 +109,7 @@ impl SimDisk {
             submitted: VecDeque::new(),
             faults: BTreeMap::new(),
             capacity_bytes: 1 << 40,
+            read_bytes: 0,
             trace: 0xcbf2_9ce4_8422_2325,
         };
         Arc::new(Self { state: Arc::new(Mutex::new(state)) })
@@ -192,6 +194,11 @@ impl SimDisk {
         state.note("rot", &bit.to_le_bytes());
         state.file(id).flip_bit(bit);
         Ok(())
+    }
+
+    /// All bytes that were read so far, from files that are cached too: what something costs.
+    pub fn read_bytes(&self) -> u64 {
+        self.state.lock().read_bytes
     }
 
     /// A digest of every operation so far: two runs that did the same have the same.
@@ -323,7 +330,9 @@ impl Disk for SimDisk {
             let reason = format!("{} is longer than {max_bytes} bytes", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        Ok(content.to_vec())
+        let content = content.to_vec();
+        state.read_bytes += content.len() as u64;
+        Ok(content)
     }
 
     fn write_atomically(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -478,7 +487,9 @@ impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         self.with(|state| {
             state.count_down(SimOperation::Read)?;
-            Ok(state.file(self.id).read(buffer, position))
+            let count = state.file(self.id).read(buffer, position);
+            state.read_bytes += count as u64;
+            Ok(count)
         })
     }
 

@@ -109,7 +109,7 @@ impl PartitionLog {
             return Err(error.into());
         }
         if let Err(error) = self.sync_collected(&collected) {
-            self.health.fail(format_args!("checkpoint of {}: {error}", self.topic_partition));
+            self.fail_directory(format_args!("checkpoint of {}: {error}", self.topic_partition));
             return Err(error.into());
         }
         let Collected { log_end_offset, generation, .. } = collected;

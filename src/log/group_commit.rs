@@ -229,7 +229,7 @@ impl PartitionLog {
     fn sync_done(self: &Arc<Self>, covered: Covered, result: io::Result<()>) {
         let Covered { target, generation, folder_changes } = covered;
         if let Err(error) = result {
-            self.health.fail(format_args!("sync of {}: {error}", self.topic_partition));
+            self.fail_directory(format_args!("sync of {}: {error}", self.topic_partition));
             self.sync_failed(&error.into());
             return;
         }

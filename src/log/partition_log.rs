@@ -1,5 +1,6 @@
 //! The log of one partition: what holds its segments together.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -70,6 +71,8 @@ pub struct PartitionLog {
     size_bytes: AtomicU64,
     /// Something went wrong halfway: files and state are apart.
     broken: AtomicBool,
+    /// Its folder is about to go, or has gone.
+    is_deleted: AtomicBool,
 }
 
 /// What the append lock protects.
@@ -123,6 +126,7 @@ impl PartitionLog {
             recovery_point: AtomicI64::new(parts.recovery_point.0),
             size_bytes: AtomicU64::new(segments.iter().map(|segment| segment.size_bytes()).sum()),
             broken: AtomicBool::new(false),
+            is_deleted: AtomicBool::new(false),
             segments: ArcSwap::from_pointee(segments),
             writer: Mutex::new(writer),
             directory,
@@ -263,10 +267,28 @@ impl PartitionLog {
         if let Some(reason) = self.health.failure() {
             return Err(StorageError::Offline(reason.to_owned()));
         }
+        if self.is_deleted.load(Ordering::Acquire) {
+            return Err(StorageError::Offline(format!("{} is deleted", self.topic_partition)));
+        }
         if self.broken.load(Ordering::Acquire) {
             return Err(StorageError::Offline(format!("{} is broken", self.topic_partition)));
         }
         Ok(())
+    }
+
+    /// The log is being deleted: it takes nothing more, and what fails for it from now on says nothing about its
+    /// directory.
+    pub fn mark_deleted(&self) {
+        self.is_deleted.store(true, Ordering::Release);
+    }
+
+    /// A sync failed: nobody knows what the device holds.
+    pub(super) fn fail_directory(&self, reason: fmt::Arguments<'_>) {
+        if self.is_deleted.load(Ordering::Acquire) {
+            tracing::debug!(partition = %self.topic_partition, %reason, "a deleted log fails");
+        } else {
+            self.health.fail(reason);
+        }
     }
 
     /// The log serves nothing more: its files and its state are apart.

@@ -74,7 +74,8 @@ pub fn rebuild_producer_state(
     Ok(())
 }
 
-fn replay(
+/// Takes in the batches of one segment from the one that holds `from` on, up to `up_to`.
+pub(super) fn replay(
     segment: &Segment,
     from: Offset,
     up_to: Offset,

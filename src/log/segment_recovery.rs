@@ -24,16 +24,17 @@ const CHECKED_FROM: usize = LOG_OVERHEAD_BYTES + 9;
 /// What recovery of one segment found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecoveredSegment {
-    /// Bytes cut off at its end.
+    /// Bytes behind its last sound batch.
     pub truncated_bytes: u64,
     /// The offset behind its last sound batch.
     pub next_offset: Offset,
 }
 
 impl Segment {
-    /// Checks every byte from the batch that holds `from` on, cuts the file at the first that is not sound, and
-    /// builds indexes, producer state and epochs from what is. Batches below `from` and their index entries are
-    /// trusted; with `from` at or below the base offset, nothing is.
+    /// Checks every byte from the batch that holds `from` on, up to the first that is not sound, and builds indexes,
+    /// producer state and epochs from what is. Batches below `from` and their index entries are trusted; with `from`
+    /// at or below the base offset, nothing is. The segment then ends with its last sound batch; what lies behind it
+    /// in the file, [`Segment::cut_file`] removes.
     ///
     /// `producers` is the state of all records below `from`.
     pub fn recover(
@@ -45,11 +46,10 @@ impl Segment {
         now_ms: TimestampMs,
     ) -> io::Result<RecoveredSegment> {
         let file_bytes = self.log_file().size_bytes()?;
-        let start = self.keep_below(from)?;
+        let (start, kept_offset) = self.keep_below(from)?;
         let mut reader =
             SoundBatches { file: &**self.log_file(), position: start, end: file_bytes, chunk: Vec::new() };
-        let mut next_offset = from.max(self.base_offset());
-        let mut previous: Option<Offset> = None;
+        let mut next_offset = kept_offset;
         let mut last_indexed = self.offset_index.last().position;
         let mut max_timestamp = self.max_timestamp();
         loop {
@@ -63,7 +63,7 @@ impl Segment {
                 }
                 Err(error) => return Err(error),
             };
-            let in_order = header.base_offset >= previous.unwrap_or(self.base_offset())
+            let in_order = header.base_offset >= next_offset
                 && offset_index::relative_offset(self.base_offset(), header.last_offset()).is_some();
             if !in_order || header.last_offset_delta < 0 {
                 let segment = self.base_offset();
@@ -89,12 +89,8 @@ impl Segment {
                 self.txn_index.append(&aborted_txn(&completed))?;
             }
             next_offset = header.next_offset();
-            previous = Some(next_offset);
         }
         let sound_bytes = reader.position;
-        if sound_bytes < file_bytes {
-            self.log_file().set_size_bytes(sound_bytes)?;
-        }
         self.set_size_bytes(sound_bytes);
         let mut state = self.state.lock();
         state.max_timestamp = max_timestamp;
@@ -102,30 +98,44 @@ impl Segment {
         Ok(RecoveredSegment { truncated_bytes: file_bytes - sound_bytes, next_offset })
     }
 
-    /// Cuts the indexes back to the batches that end below `from`, and says where those end.
-    fn keep_below(&self, from: Offset) -> io::Result<u64> {
+    /// Removes what the file holds behind the segment's end.
+    pub(super) fn cut_file(&self) -> io::Result<()> {
+        if self.log_file().size_bytes()? > self.size_bytes() {
+            self.log_file().set_size_bytes(self.size_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the indexes back to the batches that end below `from`, and says where those end: position and offset.
+    fn keep_below(&self, from: Offset) -> io::Result<(u64, Offset)> {
         let mut start = 0;
+        let mut kept_offset = self.base_offset();
         let mut max_timestamp = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset() };
         if from > self.base_offset() {
-            let mut scan = HeaderScan::new(&**self.log_file(), 0, self.size_bytes());
-            if let Some(indexed) = self.last_trusted_entry(from)? {
-                scan = HeaderScan::new(&**self.log_file(), indexed, self.size_bytes());
-                start = indexed;
-            }
-            while let Ok(Some(batch)) = scan.next() {
-                if batch.header.last_offset() >= from {
-                    break;
+            let indexed = self.last_trusted_entry(from)?;
+            let mut scan = HeaderScan::new(&**self.log_file(), indexed, self.size_bytes());
+            loop {
+                match scan.next() {
+                    Ok(Some(batch)) if batch.header.last_offset() < from => {
+                        start = batch.end_position();
+                        kept_offset = batch.header.next_offset();
+                    }
+                    Ok(_) => break,
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => break,
+                    Err(error) => return Err(error),
                 }
-                start = batch.end_position();
+            }
+            if start == 0 && indexed > 0 {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the offset index leads to no batch"));
             }
         }
         self.offset_index.truncate_to(from)?;
         self.time_index.truncate_to(from)?;
         self.txn_index.truncate_to(from)?;
         if start > 0 {
-            // The time index may end before the largest timestamp: look at the batches behind its last entry.
+            // Both indexes grow together, so only batches behind the last indexed one can be newer than the time index says.
             max_timestamp = self.time_index.last();
-            let behind = self.offset_index.lookup(max_timestamp.offset)?.position;
+            let behind = self.offset_index.last().position;
             let mut scan = HeaderScan::new(&**self.log_file(), behind, start);
             while let Some(PlacedBatch { header, .. }) = scan.next()? {
                 if header.max_timestamp > max_timestamp.timestamp {
@@ -134,15 +144,12 @@ impl Segment {
             }
         }
         self.state.lock().max_timestamp = max_timestamp;
-        Ok(start)
+        Ok((start, kept_offset))
     }
 
-    /// The position of the last index entry below `from`.
-    fn last_trusted_entry(&self, from: Offset) -> io::Result<Option<u64>> {
-        if self.offset_index.is_empty() {
-            return Ok(None);
-        }
-        self.offset_index.lookup(from + -1).map(|entry| Some(entry.position))
+    /// The position of the last index entry below `from`; 0 where there is none.
+    fn last_trusted_entry(&self, from: Offset) -> io::Result<u64> {
+        self.offset_index.lookup(from + -1).map(|entry| entry.position)
     }
 }
 

@@ -1,0 +1,222 @@
+//! The checkpoints of a log directory, and closing it in good order.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use super::super::checkpoint_text::FileError;
+use super::super::checkpoints::{
+    self, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
+};
+use super::super::clean_shutdown;
+use super::super::errors::StorageError;
+use super::super::partition_log::PartitionLog;
+use super::{Directory, LogManager};
+use crate::ids::{BrokerEpoch, Offset, TopicPartition};
+use crate::io::DiskFile;
+use crate::time::TimestampMs;
+
+/// A directory is checkpointed this often, so that recovery has little to check.
+const CHECKPOINT_INTERVAL_MS: i64 = 5_000;
+/// And as soon as its logs have grown by this much.
+const CHECKPOINT_BYTES: u64 = 256 << 20;
+
+/// What stands in the checkpoint files of a directory.
+#[derive(Debug, Default)]
+pub(super) struct Checkpoints {
+    pub(super) recovery_points: OffsetCheckpoint,
+    pub(super) log_start_offsets: OffsetCheckpoint,
+    pub(super) high_watermarks: OffsetCheckpoint,
+    /// Small files that were written since the last checkpoint.
+    pub(super) unsynced_files: Vec<Arc<dyn DiskFile>>,
+    last_ms: TimestampMs,
+    last_size_bytes: u64,
+}
+
+impl LogManager {
+    /// Checkpoints the directories for which it is time; to be called every second or so. Waits for the device.
+    pub fn checkpoint_due(&self, now_ms: TimestampMs) {
+        for (at, directory) in self.online() {
+            let size_bytes = self.size_bytes_of(at);
+            let is_due = {
+                let checkpoints = directory.checkpoints.lock();
+                now_ms.saturating_sub(checkpoints.last_ms) >= CHECKPOINT_INTERVAL_MS
+                    || size_bytes.saturating_sub(checkpoints.last_size_bytes) >= CHECKPOINT_BYTES
+            };
+            if is_due {
+                self.checkpoint_directory(at, now_ms);
+            }
+        }
+    }
+
+    /// Brings all logs to the device and writes down that recovery need not look at what is there now. Waits for the
+    /// device. What fails is logged; a directory that fails goes offline.
+    pub fn checkpoint_now(&self) {
+        let now_ms = self.clock.now_ms();
+        for at in 0..self.directories.len() {
+            self.checkpoint_directory(at, now_ms);
+        }
+    }
+
+    /// Writes down the high watermarks.
+    pub fn checkpoint_high_watermarks(&self) {
+        for (at, directory) in self.online() {
+            let offsets = self.offsets_of(at, PartitionLog::high_watermark);
+            let written = directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, offsets);
+            directory.judge(written);
+        }
+    }
+
+    /// Writes down the recovery point and the beginning of a log that was truncated, before anything is appended to
+    /// it: what is written anew below the old recovery point must not be trusted after a crash.
+    pub fn checkpoint_truncated(&self, partition: &TopicPartition) -> Result<(), FileError> {
+        let hosted = self.logs.read().get(partition).map(|hosted| hosted.directory);
+        let Some(at) = hosted else { return Ok(()) };
+        self.write_offsets(at)
+    }
+
+    /// Closes all directories in good order: nothing may be appended any more. The markers come last.
+    pub fn shutdown(&self, broker_epoch: Option<BrokerEpoch>) {
+        let now_ms = self.clock.now_ms();
+        thread::scope(|scope| {
+            for (at, _) in self.online() {
+                scope.spawn(move || self.close_directory(at, broker_epoch, now_ms));
+            }
+        });
+    }
+
+    fn close_directory(&self, at: usize, broker_epoch: Option<BrokerEpoch>, now_ms: TimestampMs) {
+        let directory = &self.directories[at];
+        let logs = self.logs_in(at);
+        let next = AtomicUsize::new(0);
+        let all_closed = AtomicBool::new(true);
+        let work = || {
+            while let Some((partition, log)) = logs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = log.close(now_ms) {
+                    all_closed.store(false, Ordering::Relaxed);
+                    tracing::error!(%partition, %error, "log can't be closed: it will be recovered at the next start");
+                }
+            }
+        };
+        let threads = self.options.recovery_threads_per_directory.clamp(1, logs.len().max(1));
+        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+        let closed = directory.sync_small_files().and_then(|()| self.write_offsets(at).map_err(into_io));
+        let watermarks = self.offsets_of(at, PartitionLog::high_watermark);
+        let closed = closed
+            .and_then(|()| directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, watermarks).map_err(into_io));
+        match closed {
+            Ok(()) if all_closed.into_inner() && directory.is_online() => {
+                let marked = clean_shutdown::write(&**directory.base.disk(), directory.path(), broker_epoch);
+                if let Err(error) = marked {
+                    tracing::error!(directory = %directory.path().display(), %error, "clean marker can't be written");
+                }
+            }
+            Ok(()) => {}
+            Err(error) => {
+                tracing::error!(directory = %directory.path().display(), %error, "directory can't be closed")
+            }
+        }
+    }
+
+    pub(super) fn checkpoint_directory(&self, at: usize, now_ms: TimestampMs) {
+        let directory = &self.directories[at];
+        if !directory.is_online() {
+            return;
+        }
+        for (partition, log) in self.logs_in(at) {
+            match log.checkpoint(now_ms) {
+                Ok(_) => {}
+                Err(_) if !directory.is_online() => return,
+                // Its recovery point stays where it is.
+                Err(error) => tracing::warn!(%partition, %error, "log can't be checkpointed"),
+            }
+        }
+        let written = directory.sync_small_files().map_err(FileError::io(directory.path()));
+        directory.judge(written.and_then(|()| self.write_offsets(at)));
+        let size_bytes = self.size_bytes_of(at);
+        let mut checkpoints = directory.checkpoints.lock();
+        checkpoints.last_ms = now_ms;
+        checkpoints.last_size_bytes = size_bytes;
+    }
+
+    /// After loading: a log that ends below its recovery point is about to grow over it again.
+    pub(super) fn write_lowered_recovery_points(&self, at: usize) {
+        let directory = &self.directories[at];
+        let logs = self.logs_in(at);
+        let is_lowered = {
+            let checkpoints = directory.checkpoints.lock();
+            let written = |partition| checkpoints.recovery_points.get(partition).copied().unwrap_or(Offset::ZERO);
+            logs.iter().any(|(partition, log)| log.recovery_point() < written(partition))
+        };
+        if is_lowered && directory.is_online() {
+            directory.judge(self.write_offsets(at));
+        }
+    }
+
+    /// Recovery points and beginnings, of the logs that are there now.
+    pub(super) fn write_offsets(&self, at: usize) -> Result<(), FileError> {
+        let directory = &self.directories[at];
+        let mut starts = self.offsets_of(at, PartitionLog::log_start_offset);
+        starts.retain(|_, offset| *offset > Offset::ZERO);
+        // The beginnings first: a log that begins beyond its recovery point is one that was deleted up to there.
+        directory.write_checkpoint(LOG_START_OFFSET_CHECKPOINT, starts)?;
+        directory.write_checkpoint(RECOVERY_POINT_CHECKPOINT, self.offsets_of(at, PartitionLog::recovery_point))
+    }
+
+    fn offsets_of(&self, at: usize, offset: impl Fn(&PartitionLog) -> Offset) -> OffsetCheckpoint {
+        self.logs_in(at).into_iter().map(|(partition, log)| (partition, offset(&log))).collect()
+    }
+
+    fn size_bytes_of(&self, at: usize) -> u64 {
+        let logs = self.logs.read();
+        logs.values().filter(|hosted| hosted.directory == at).map(|hosted| hosted.log.size_bytes()).sum()
+    }
+}
+
+impl Directory {
+    /// Replaces a checkpoint file, unless it says the same already.
+    pub(super) fn write_checkpoint(&self, name: &str, offsets: OffsetCheckpoint) -> Result<(), FileError> {
+        let mut checkpoints = self.checkpoints.lock();
+        let written = match name {
+            RECOVERY_POINT_CHECKPOINT => &mut checkpoints.recovery_points,
+            LOG_START_OFFSET_CHECKPOINT => &mut checkpoints.log_start_offsets,
+            _ => &mut checkpoints.high_watermarks,
+        };
+        if *written == offsets {
+            return Ok(());
+        }
+        checkpoints::write(&**self.base.disk(), self.path(), name, &offsets)?;
+        *written = offsets;
+        Ok(())
+    }
+
+    fn sync_small_files(&self) -> io::Result<()> {
+        let files = std::mem::take(&mut self.checkpoints.lock().unsynced_files);
+        files.iter().try_for_each(|file| file.sync())
+    }
+
+    /// A full disk passes; any other failure takes the directory offline.
+    pub(super) fn judge(&self, written: Result<(), FileError>) {
+        match written {
+            Ok(()) => {}
+            Err(FileError::Io { path, source }) if source.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(path = %path.display(), "checkpoint waits: the disk is full");
+            }
+            Err(error) => self.base.health().fail(error),
+        }
+    }
+}
+
+fn into_io(error: FileError) -> io::Error {
+    match error {
+        FileError::Io { source, .. } => source,
+        FileError::Text { .. } => io::Error::other(error),
+    }
+}
+
+impl From<FileError> for StorageError {
+    fn from(error: FileError) -> Self {
+        into_io(error).into()
+    }
+}

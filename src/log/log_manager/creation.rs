@@ -1,0 +1,142 @@
+//! New logs.
+
+use std::io::IoSlice;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::checkpoint_text::FileError;
+use super::super::checkpoints::{
+    LOG_START_OFFSET_CHECKPOINT, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
+};
+use super::super::directory::PartitionDirectory;
+use super::super::partition_log::PartitionLog;
+use super::super::partition_metadata::{self, PARTITION_METADATA_FILE};
+use super::super::recovery::{self, LoadRequest};
+use super::{Directory, Hosted, LogManager, LogManagerError};
+use crate::config::LogConfig;
+use crate::ids::{DirectoryId, Offset, TopicId, TopicPartition};
+use crate::io::OpenMode;
+
+/// Which log is wanted.
+#[derive(Clone, Debug)]
+pub struct NewLog {
+    pub topic_partition: TopicPartition,
+    pub topic_id: TopicId,
+    pub config: Arc<LogConfig>,
+    /// `None`: the directory with the fewest logs.
+    pub directory: Option<DirectoryId>,
+    /// The partition has never been on this broker. Otherwise it may lie in a directory that is offline, and is not
+    /// begun anew elsewhere.
+    pub is_new: bool,
+}
+
+impl LogManager {
+    /// The log of a partition: the one that is there, or a new one. One that belongs to another topic id is refused.
+    pub fn get_or_create(&self, new: &NewLog) -> Result<Arc<PartitionLog>, LogManagerError> {
+        let _one_change_at_a_time = self.changes.lock();
+        if let Some(log) = self.existing(new)? {
+            return Ok(log);
+        }
+        if !new.is_new && self.offline_directory_count() > 0 {
+            return Err(LogManagerError::MayBeOffline(new.topic_partition.clone()));
+        }
+        let at = self.directory_for_new(new.directory)?;
+        let log = self.create_in(at, new).inspect_err(|error| {
+            let directory = self.directories[at].path();
+            tracing::error!(partition = %new.topic_partition, directory = %directory.display(), %error, "log can't be created");
+        })?;
+        let hosted = Hosted { log: Arc::clone(&log), topic_id: Some(new.topic_id), directory: at, is_intact: true };
+        self.logs.write().insert(new.topic_partition.clone(), hosted);
+        Ok(log)
+    }
+
+    /// The log that is there already. One without a topic id gets this one.
+    fn existing(&self, new: &NewLog) -> Result<Option<Arc<PartitionLog>>, LogManagerError> {
+        let hosted = self.logs.read().get(&new.topic_partition).cloned();
+        let Some(hosted) = hosted else { return Ok(None) };
+        match hosted.topic_id {
+            Some(found) if found == new.topic_id => {}
+            Some(found) => {
+                let (partition, expected) = (new.topic_partition.clone(), new.topic_id);
+                return Err(LogManagerError::InconsistentTopicId { partition, found, expected });
+            }
+            None => {
+                let directory = &self.directories[hosted.directory];
+                directory.write_topic_id(&hosted.log.directory().path(), new.topic_id)?;
+                if let Some(hosted) = self.logs.write().get_mut(&new.topic_partition) {
+                    hosted.topic_id = Some(new.topic_id);
+                }
+            }
+        }
+        Ok(Some(hosted.log))
+    }
+
+    fn directory_for_new(&self, wanted: Option<DirectoryId>) -> Result<usize, LogManagerError> {
+        if let Some(id) = wanted {
+            let found = self.online().find(|(_, directory)| directory.base.id() == id);
+            return found.map(|(at, _)| at).ok_or(LogManagerError::DirectoryOffline(id));
+        }
+        let mut counts = vec![0_usize; self.directories.len()];
+        self.logs.read().values().for_each(|hosted| counts[hosted.directory] += 1);
+        self.online().map(|(at, _)| at).min_by_key(|at| counts[*at]).ok_or(LogManagerError::NoDirectory)
+    }
+
+    fn create_in(&self, at: usize, new: &NewLog) -> Result<Arc<PartitionLog>, LogManagerError> {
+        let directory = &self.directories[at];
+        self.forget_offsets(at, &new.topic_partition)?;
+        let disk = directory.base.disk();
+        let path = directory.path().join(new.topic_partition.to_string());
+        disk.create_directory(&path).map_err(FileError::io(&path))?;
+        directory.write_topic_id(&path, new.topic_id)?;
+        // The folder may be there already, of a creation that failed half way: so it is loaded like any other.
+        let loaded = recovery::load(&LoadRequest {
+            topic_partition: new.topic_partition.clone(),
+            directory: PartitionDirectory::new(Arc::clone(disk), path.clone()),
+            health: Arc::clone(directory.base.health()),
+            config: Arc::clone(&new.config),
+            producer_state: self.options.producer_state,
+            was_clean: false,
+            recovery_point: Offset::ZERO,
+            log_start_offset: Offset::ZERO,
+            high_watermark: Offset::ZERO,
+            now_ms: self.clock.now_ms(),
+        });
+        Ok(loaded.map_err(FileError::io(&path))?.log)
+    }
+
+    /// The checkpoints may still speak of a log of this name that was deleted. After a crash they would be taken for
+    /// the new one's, whose records below the old recovery point would be trusted unseen.
+    fn forget_offsets(&self, at: usize, partition: &TopicPartition) -> Result<(), FileError> {
+        let directory = &self.directories[at];
+        let (mut recovery_points, mut starts, mut high_watermarks) = {
+            let checkpoints = directory.checkpoints.lock();
+            let names = |offsets: &super::super::checkpoints::OffsetCheckpoint| offsets.contains_key(partition);
+            let (recovery, start, high) =
+                (&checkpoints.recovery_points, &checkpoints.log_start_offsets, &checkpoints.high_watermarks);
+            if !names(recovery) && !names(start) && !names(high) {
+                return Ok(());
+            }
+            (recovery.clone(), start.clone(), high.clone())
+        };
+        for offsets in [&mut recovery_points, &mut starts, &mut high_watermarks] {
+            offsets.remove(partition);
+        }
+        directory.write_checkpoint(RECOVERY_POINT_CHECKPOINT, recovery_points)?;
+        directory.write_checkpoint(LOG_START_OFFSET_CHECKPOINT, starts)?;
+        directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, high_watermarks)
+    }
+}
+
+impl Directory {
+    /// The next checkpoint makes it durable: a crash before that leaves a folder without a topic id, which gets it
+    /// anew. Thousands of partitions are not to wait for the device one by one.
+    fn write_topic_id(&self, folder: &Path, topic_id: TopicId) -> Result<(), FileError> {
+        let path = folder.join(PARTITION_METADATA_FILE);
+        let file = self.base.disk().open(&path, OpenMode::Create).map_err(FileError::io(&path))?;
+        file.set_size_bytes(0).map_err(FileError::io(&path))?;
+        let content = partition_metadata::encode(topic_id);
+        file.write_all_at(&[IoSlice::new(content.as_bytes())], 0).map_err(FileError::io(&path))?;
+        self.checkpoints.lock().unsynced_files.push(file);
+        Ok(())
+    }
+}

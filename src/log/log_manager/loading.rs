@@ -1,0 +1,226 @@
+//! Loading all logs at the start, many at a time.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::super::checkpoint_text::FileError;
+use super::super::checkpoints::{
+    self, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
+};
+use super::super::clean_shutdown;
+use super::super::directory::PartitionDirectory;
+use super::super::log_directory::{Folder, LogDirectories};
+use super::super::partition_metadata;
+use super::super::recovery::{self, LoadRequest, LoadedLog};
+use super::deletion::ExpiredFolder;
+use super::{ConfigOf, Directory, Hosted, LogManager, LogManagerOptions};
+use crate::config::LogConfig;
+use crate::ids::{Offset, TopicId, TopicPartition};
+use crate::io::{Disk, EntryKind};
+use crate::time::Clock;
+
+/// Why the logs can't be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{partition} lies in {} and in {}: one of them has to go", first.display(), second.display())]
+    TwoFolders { partition: TopicPartition, first: PathBuf, second: PathBuf },
+    #[error("no log directory is online: {0}")]
+    AllFailed(String),
+}
+
+/// What loading took, for the log line that tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadSummary {
+    pub logs: usize,
+    /// All directories were closed in good order.
+    pub was_clean: bool,
+    /// What was not sound at the ends of logs.
+    pub truncated_bytes: u64,
+}
+
+/// The logs of one directory.
+type LoadedDirectory = Vec<(TopicPartition, Hosted, u64)>;
+
+impl LogManager {
+    /// Loads the logs of all directories, and takes the clean markers away before anything is written. A directory
+    /// whose device fails goes offline.
+    pub fn load(
+        directories: LogDirectories,
+        options: LogManagerOptions,
+        clock: Arc<dyn Clock>,
+        config_of: ConfigOf<'_>,
+    ) -> Result<(Arc<Self>, LoadSummary), LoadError> {
+        let manager = Self {
+            directories: directories.online.into_iter().map(Directory::new).collect(),
+            failed: directories.failed,
+            logs: RwLock::default(),
+            changes: Mutex::default(),
+            options,
+            clock,
+        };
+        let loaded = manager.load_directories(config_of);
+        let mut logs: BTreeMap<TopicPartition, Hosted> = BTreeMap::new();
+        let mut truncated_bytes = 0;
+        for (partition, hosted, truncated) in loaded.into_iter().flatten() {
+            truncated_bytes += truncated;
+            match logs.entry(partition) {
+                Entry::Vacant(place) => {
+                    place.insert(hosted);
+                }
+                Entry::Occupied(taken) => {
+                    let path = |hosted: &Hosted| manager.directories[hosted.directory].path().to_owned();
+                    let (first, second) = (path(taken.get()), path(&hosted));
+                    return Err(LoadError::TwoFolders { partition: taken.key().clone(), first, second });
+                }
+            }
+        }
+        let was_clean = manager.directories.iter().all(|directory| directory.base.clean_shutdown().is_some());
+        let summary = LoadSummary { logs: logs.len(), was_clean, truncated_bytes };
+        *manager.logs.write() = logs;
+        for at in 0..manager.directories.len() {
+            manager.write_lowered_recovery_points(at);
+        }
+        if manager.online().next().is_none() {
+            let reasons = manager.directories.iter().filter_map(|directory| directory.base.health().failure());
+            return Err(LoadError::AllFailed(reasons.collect::<Vec<_>>().join("; ")));
+        }
+        Ok((Arc::new(manager), summary))
+    }
+
+    fn load_directories(&self, config_of: ConfigOf<'_>) -> Vec<LoadedDirectory> {
+        thread::scope(|scope| {
+            let load = |at| scope.spawn(move || self.load_directory(at, config_of));
+            let threads: Vec<_> = (0..self.directories.len()).map(load).collect();
+            threads.into_iter().map(joined).collect()
+        })
+    }
+
+    fn load_directory(&self, at: usize, config_of: ConfigOf<'_>) -> LoadedDirectory {
+        match self.try_load_directory(at, config_of) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.directories[at].base.health().fail(format_args!("loading logs: {error}"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn try_load_directory(&self, at: usize, config_of: ConfigOf<'_>) -> io::Result<LoadedDirectory> {
+        let directory = &self.directories[at];
+        let disk = &**directory.base.disk();
+        if directory.base.clean_shutdown().is_some() {
+            clean_shutdown::remove(disk, directory.path())?;
+        }
+        {
+            let mut checkpoints = directory.checkpoints.lock();
+            checkpoints.recovery_points = read_or_reset(disk, directory.path(), RECOVERY_POINT_CHECKPOINT)?;
+            checkpoints.log_start_offsets = read_or_reset(disk, directory.path(), LOG_START_OFFSET_CHECKPOINT)?;
+            checkpoints.high_watermarks = read_or_reset(disk, directory.path(), REPLICATION_OFFSET_CHECKPOINT)?;
+        }
+        let partitions = self.partition_folders(directory)?;
+
+        // Workers take the next folder each, because some logs need much more time than others.
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut loaded = LoadedDirectory::new();
+            while let Some(partition) = partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
+                match self.load_log(at, partition, config_of(partition)) {
+                    Ok((hosted, truncated_bytes)) => loaded.push((partition.clone(), hosted, truncated_bytes)),
+                    Err(error) => {
+                        next.store(partitions.len(), Ordering::Relaxed);
+                        return Err(io::Error::new(error.kind(), format!("{partition}: {error}")));
+                    }
+                }
+            }
+            Ok(loaded)
+        };
+        let threads = self.options.recovery_threads_per_directory.clamp(1, partitions.len().max(1));
+        let loaded: io::Result<Vec<_>> = thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().map(joined).collect()
+        });
+        Ok(loaded?.into_iter().flatten().collect())
+    }
+
+    /// The partitions that have a folder. What was to be deleted when the broker stopped still is.
+    fn partition_folders(&self, directory: &Directory) -> io::Result<Vec<TopicPartition>> {
+        let mut entries = directory.base.disk().list(directory.path())?;
+        entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let mut partitions = Vec::new();
+        for entry in entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory) {
+            let path = directory.path().join(&entry.name);
+            match Folder::parse(&entry.name) {
+                Folder::Partition(partition) => partitions.push(partition),
+                Folder::Deleted => {
+                    directory.expired.lock().push(ExpiredFolder { path, due_ms: self.clock.now_ms() });
+                }
+                Folder::LeftAlone => tracing::info!(path = %path.display(), "folder is left alone"),
+                Folder::Unknown => {
+                    tracing::warn!(path = %path.display(), "folder is no partition's and is left alone")
+                }
+            }
+        }
+        Ok(partitions)
+    }
+
+    fn load_log(&self, at: usize, partition: &TopicPartition, config: Arc<LogConfig>) -> io::Result<(Hosted, u64)> {
+        let directory = &self.directories[at];
+        let path = directory.path().join(partition.to_string());
+        let topic_id = read_topic_id(&**directory.base.disk(), &path)?;
+        let request = {
+            let checkpoints = directory.checkpoints.lock();
+            let known = |offsets: &OffsetCheckpoint| offsets.get(partition).copied().unwrap_or(Offset::ZERO);
+            LoadRequest {
+                topic_partition: partition.clone(),
+                directory: PartitionDirectory::new(Arc::clone(directory.base.disk()), path),
+                health: Arc::clone(directory.base.health()),
+                config,
+                producer_state: self.options.producer_state,
+                was_clean: directory.base.clean_shutdown().is_some(),
+                recovery_point: known(&checkpoints.recovery_points),
+                log_start_offset: known(&checkpoints.log_start_offsets),
+                high_watermark: known(&checkpoints.high_watermarks),
+                now_ms: self.clock.now_ms(),
+            }
+        };
+        let LoadedLog { log, truncated_bytes, is_intact } = recovery::load(&request)?;
+        Ok((Hosted { log, topic_id, directory: at, is_intact }, truncated_bytes))
+    }
+}
+
+/// A checkpoint that can't be read costs time, or shows records that were deleted; it never keeps a broker from
+/// starting.
+fn read_or_reset(disk: &dyn Disk, directory: &Path, name: &str) -> io::Result<OffsetCheckpoint> {
+    match checkpoints::read(disk, directory, name) {
+        Ok(offsets) => Ok(offsets),
+        Err(FileError::Io { source, .. }) if source.kind() != io::ErrorKind::InvalidData => Err(source),
+        Err(error) => {
+            tracing::error!(%error, "the checkpoint counts for nothing: logs are checked from their beginning");
+            Ok(OffsetCheckpoint::new())
+        }
+    }
+}
+
+/// A file that a crash has torn counts as none: the metadata knows the topic too.
+fn read_topic_id(disk: &dyn Disk, folder: &Path) -> io::Result<Option<TopicId>> {
+    match partition_metadata::read(disk, folder) {
+        Ok(topic_id) => Ok(topic_id),
+        Err(FileError::Io { source, .. }) => Err(source),
+        Err(error) => {
+            tracing::warn!(%error, "the topic id is taken from the metadata");
+            Ok(None)
+        }
+    }
+}
+
+/// A panic in a thread goes on in the one that waits for it.
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
