@@ -54,7 +54,7 @@ pub struct CreatedTopic {
 }
 
 /// A topic to delete.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TopicRef {
     Name(String),
     Id(TopicId),

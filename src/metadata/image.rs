@@ -70,6 +70,13 @@ pub struct BrokerImage {
     pub directories: Vec<DirectoryId>,
 }
 
+impl BrokerImage {
+    /// Where the broker is reached on the listener of that name.
+    pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.listener == listener)
+    }
+}
+
 /// Where a broker is reached, for one of its listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {

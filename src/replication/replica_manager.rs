@@ -1,0 +1,184 @@
+//! All replicas of this broker, kept equal to the metadata image.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tracing::{error, info};
+
+use super::partition::Partition;
+use crate::config::{BrokerConfig, LogConfig};
+use crate::error::ErrorCode;
+use crate::ids::{BrokerId, PartitionIndex, TopicId, TopicName, TopicPartition};
+use crate::log::log_manager::{LogManager, NewLog};
+use crate::metadata::image::{MetadataImage, TopicImage};
+use crate::metrics::{BrokerTopicMetrics, TopicMetrics};
+
+/// Topics that the broker itself writes.
+const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
+/// True for a topic that the broker itself writes.
+pub fn is_internal_topic(name: &str) -> bool {
+    INTERNAL_TOPICS.contains(&name)
+}
+
+/// One topic of which this broker hosts partitions.
+#[derive(Debug)]
+pub struct HostedTopic {
+    pub name: TopicName,
+    pub id: TopicId,
+    pub metrics: Arc<TopicMetrics>,
+    /// By partition index; the error is what a client is told instead.
+    partitions: Vec<Result<Arc<Partition>, ErrorCode>>,
+}
+
+impl HostedTopic {
+    pub fn partition(&self, index: PartitionIndex) -> Result<&Arc<Partition>, ErrorCode> {
+        let index = usize::try_from(index).map_err(|_| ErrorCode::UnknownTopicOrPartition)?;
+        self.partitions.get(index).ok_or(ErrorCode::UnknownTopicOrPartition)?.as_ref().map_err(|&code| code)
+    }
+
+    /// The replicas that are here and open.
+    pub fn replicas(&self) -> impl Iterator<Item = &Arc<Partition>> {
+        self.partitions.iter().flatten()
+    }
+
+    pub fn is_internal(&self) -> bool {
+        is_internal_topic(&self.name)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Hosted {
+    by_name: HashMap<TopicName, Arc<HostedTopic>>,
+    by_id: HashMap<TopicId, Arc<HostedTopic>>,
+}
+
+/// The replicas of this broker, by topic.
+#[derive(Debug)]
+pub struct ReplicaManager {
+    local: BrokerId,
+    config: Arc<BrokerConfig>,
+    logs: Arc<LogManager>,
+    hosted: ArcSwap<Hosted>,
+}
+
+impl ReplicaManager {
+    pub fn new(local: BrokerId, config: Arc<BrokerConfig>, logs: Arc<LogManager>) -> Arc<Self> {
+        Arc::new(Self { local, config, logs, hosted: ArcSwap::default() })
+    }
+
+    pub fn topic(&self, name: &str) -> Option<Arc<HostedTopic>> {
+        self.hosted.load().by_name.get(name).cloned()
+    }
+
+    pub fn topic_by_id(&self, id: TopicId) -> Option<Arc<HostedTopic>> {
+        self.hosted.load().by_id.get(&id).cloned()
+    }
+
+    /// Every topic with a replica here, in no order.
+    pub fn topics(&self) -> Vec<Arc<HostedTopic>> {
+        self.hosted.load().by_name.values().cloned().collect()
+    }
+
+    /// Makes the replicas here what `new` says: creates, removes, changes leaders and configurations. Blocks on
+    /// files. Called for one image after the other, never at the same time.
+    pub fn apply(&self, metrics: &BrokerTopicMetrics, old: &MetadataImage, new: &MetadataImage) {
+        let before = self.hosted.load_full();
+        let mut hosted = Hosted { by_name: before.by_name.clone(), by_id: before.by_id.clone() };
+        for topic in new.deleted_topics(old) {
+            self.remove_topic(&mut hosted, topic);
+        }
+        // A default that changed reaches every topic that does not override it.
+        let all = !new.same_configs(old);
+        let changed: Vec<_> = if all { new.topics().collect() } else { new.changed_topics(old).collect() };
+        for topic in changed {
+            self.host_topic(&mut hosted, metrics, (old, new), topic);
+        }
+        self.hosted.store(Arc::new(hosted));
+    }
+
+    fn remove_topic(&self, hosted: &mut Hosted, topic: &TopicImage) {
+        hosted.by_id.remove(&topic.id);
+        if hosted.by_name.get(&topic.name).is_some_and(|known| known.id == topic.id)
+            && let Some(removed) = hosted.by_name.remove(&topic.name)
+        {
+            for replica in removed.replicas() {
+                replica.close();
+                if let Err(error) = self.logs.delete(&replica.id) {
+                    error!(partition = %replica.id, %error, "the log of a deleted partition cannot be removed");
+                }
+            }
+            info!(topic = %topic.name, id = %topic.id, "topic deleted");
+        }
+    }
+
+    fn host_topic(
+        &self,
+        hosted: &mut Hosted,
+        metrics: &BrokerTopicMetrics,
+        (old, image): (&MetadataImage, &MetadataImage),
+        topic: &TopicImage,
+    ) {
+        let known = hosted.by_id.get(&topic.id).cloned();
+        let log_config = Arc::new(self.config.log_config(
+            image.cluster_default_configs(),
+            image.broker_configs(self.local),
+            &topic.configs,
+        ));
+        // At the start every partition may have been here before; later only those that the image before had.
+        let before = old.topic_by_id(topic.id);
+        let is_new =
+            |index| !old.cluster_id.is_empty() && before.is_none_or(|before| before.partition(index).is_none());
+        let partitions = topic
+            .partitions()
+            .map(|(index, partition)| {
+                if !partition.is_replica(self.local) {
+                    return Err(ErrorCode::NotLeaderOrFollower);
+                }
+                let open = known.as_ref().and_then(|known| known.partition(index).ok()).cloned();
+                let replica = match open {
+                    Some(replica) => {
+                        replica.log().set_config(Arc::clone(&log_config));
+                        replica
+                    }
+                    None => self.open_replica(topic, index, &log_config, is_new(index))?,
+                };
+                replica.apply_image(partition, log_config.min_insync_replicas.max(1) as usize);
+                Ok(replica)
+            })
+            .collect();
+        let hosted_topic = Arc::new(HostedTopic {
+            name: Arc::clone(&topic.name),
+            id: topic.id,
+            metrics: known.map_or_else(|| metrics.topic(&topic.name), |known| Arc::clone(&known.metrics)),
+            partitions,
+        });
+        hosted.by_name.insert(Arc::clone(&topic.name), Arc::clone(&hosted_topic));
+        hosted.by_id.insert(topic.id, hosted_topic);
+    }
+
+    fn open_replica(
+        &self,
+        topic: &TopicImage,
+        index: PartitionIndex,
+        config: &Arc<LogConfig>,
+        is_new: bool,
+    ) -> Result<Arc<Partition>, ErrorCode> {
+        let id = TopicPartition::new(Arc::clone(&topic.name), index);
+        let wanted = NewLog {
+            topic_partition: id.clone(),
+            topic_id: topic.id,
+            config: Arc::clone(config),
+            directory: None,
+            is_new,
+        };
+        match self.logs.get_or_create(&wanted) {
+            Ok(log) => Ok(Partition::new(id, topic.id, self.local, log)),
+            Err(error) => {
+                error!(partition = %id, %error, "the log cannot be opened: the partition is offline");
+                Err(ErrorCode::KafkaStorageError)
+            }
+        }
+    }
+}
