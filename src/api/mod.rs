@@ -1,1 +1,115 @@
-//! Being laid.
+//! The APIs: one table row and one file each.
+//!
+//! Owns: which versions are served, decoding a request, one call into a service, building the response.
+//! Never does: touch a socket; and no service ever sees an API version.
+//!
+//! A handler is called in the order of the requests of a connection and answers with an [`Outcome`]: at once, later
+//! (requests behind it start meanwhile), or later and exclusively (they do not).
+
+mod context;
+mod leaders;
+mod reply;
+mod table;
+
+mod alter_configs;
+mod api_versions;
+mod configs;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_topic_partitions;
+mod fetch;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+
+pub use context::{ConnectionContext, ListenerInfo, RequestContext, RequestTimer, Services};
+pub use fetch::FetchSessionCache;
+pub use init_producer_id::ProducerIds;
+pub use reply::{Outcome, PendingReply, Reply, ResponseBody};
+pub use table::{ApiRow, TABLE};
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::protocol::header::{HeaderError, RequestPrefix, read_request_header};
+use crate::protocol::wire::ProtoError;
+use crate::protocol::wire::protocol::{Decodable, HeaderVersion};
+
+/// What became of a request that was read.
+pub enum Started {
+    Pending(PendingReply),
+    /// Produce with acks=0.
+    NoReply,
+}
+
+/// Why a request makes the broker close its connection, as Kafka does.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("the frame is too short for a request header")]
+    NoHeader,
+    #[error("API key {0} is not served")]
+    UnknownApi(i16),
+    #[error("{api} version {version} is not served")]
+    UnsupportedVersion { api: &'static str, version: i16 },
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error("{api} version {version} does not decode: {source}")]
+    Body { api: &'static str, version: i16, source: ProtoError },
+    /// The only way to tell a producer with acks=0 that something went wrong.
+    #[error("a request without reply failed")]
+    FailedWithoutReply,
+}
+
+/// Decodes one request and starts it.
+pub fn start(connection: &Arc<ConnectionContext>, frame: Bytes) -> Result<(Started, RequestTimer), Refusal> {
+    let prefix = RequestPrefix::read(&frame).ok_or(Refusal::NoHeader)?;
+    let row = table::row(prefix.api_key).ok_or(Refusal::UnknownApi(prefix.api_key))?;
+    let mut times = RequestTimer::received(row, prefix.api_version, frame.len(), connection);
+    if !row.versions.contains(&prefix.api_version) {
+        if row.key == api_versions::KEY {
+            return Ok((Started::Pending(api_versions::reply_to_unsupported_version(prefix.correlation_id)), times));
+        }
+        return Err(Refusal::UnsupportedVersion { api: row.name, version: prefix.api_version });
+    }
+    let outcome = (row.start)(row, connection, prefix, frame)?;
+    times.started(connection);
+    match outcome {
+        Outcome::Reply(reply) => Ok((Started::Pending(reply), times)),
+        Outcome::NoReply => {
+            times.sent(connection);
+            Ok((Started::NoReply, times))
+        }
+        Outcome::Close => Err(Refusal::FailedWithoutReply),
+    }
+}
+
+/// The part of a table row that is the same for every API: header, body, handler.
+fn decode<R: Decodable + HeaderVersion>(
+    row: &'static ApiRow,
+    connection: &Arc<ConnectionContext>,
+    prefix: RequestPrefix,
+    mut frame: Bytes,
+    handler: fn(RequestContext, R) -> Outcome,
+) -> Result<Outcome, Refusal> {
+    let version = prefix.api_version;
+    let client_id = read_request_header(&mut frame, R::header_version(version) >= 2)?;
+    let request =
+        R::decode(&mut frame, version).map_err(|source| Refusal::Body { api: row.name, version, source })?;
+    let context = RequestContext {
+        connection: Arc::clone(connection),
+        api: row,
+        version,
+        correlation_id: prefix.correlation_id,
+        client_id,
+    };
+    Ok(handler(context, request))
+}

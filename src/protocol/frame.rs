@@ -10,6 +10,9 @@ const CAP_KNOWN_BYTES: usize = SIZE_BYTES + 2;
 pub const MIN_FRAME_BYTES: i32 = 8;
 
 const PRODUCE_API_KEY: i16 = 0;
+/// What legal input of the other APIs grows by when it is decoded: a few bytes on the wire become a structure with
+/// several vectors. Records of a Produce request stay slices of the frame.
+const DECODED_FACTOR: usize = 35;
 
 /// How large a frame may be.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +43,12 @@ pub enum FrameError {
 pub enum Front {
     /// Not even the size is there.
     Unknown,
-    /// The frame's size is known and allowed; this many bytes of it, size field included, make it whole.
-    Partial { total_bytes: usize },
+    /// The frame's size is known and allowed; this many bytes of it, size field included, make it whole. Decoded, it
+    /// takes up to `decoded_bytes`.
+    Partial {
+        total_bytes: usize,
+        decoded_bytes: usize,
+    },
     Whole,
 }
 
@@ -63,7 +70,11 @@ pub fn inspect(buffer: &BytesMut, caps: FrameCaps) -> Result<Front, FrameError> 
         return Err(FrameError::TooLarge { size_bytes, api_key, cap_bytes });
     }
     let total_bytes = SIZE_BYTES + size_bytes as usize;
-    Ok(if buffer.len() < total_bytes { Front::Partial { total_bytes } } else { Front::Whole })
+    if buffer.len() >= total_bytes {
+        return Ok(Front::Whole);
+    }
+    let factor = if api_key == PRODUCE_API_KEY { 1 } else { DECODED_FACTOR };
+    Ok(Front::Partial { total_bytes, decoded_bytes: total_bytes * factor })
 }
 
 /// Takes the whole frame at the front, without its size field. Only after [`inspect`] said [`Front::Whole`].
@@ -86,7 +97,7 @@ mod tests {
     fn sizes_are_capped_per_api() {
         assert_eq!(front(&[0, 0, 0]), Ok(Front::Unknown));
         assert_eq!(front(&[0, 0, 0, 200]), Ok(Front::Unknown));
-        assert_eq!(front(&[0, 0, 0, 200, 0, 0]), Ok(Front::Partial { total_bytes: 204 }));
+        assert_eq!(front(&[0, 0, 0, 200, 0, 0]), Ok(Front::Partial { total_bytes: 204, decoded_bytes: 204 }));
         let refused = FrameError::TooLarge { size_bytes: 200, api_key: 3, cap_bytes: 100 };
         assert_eq!(front(&[0, 0, 0, 200, 0, 3]), Err(refused));
         assert_eq!(front(&[0, 0, 0, 7]), Err(FrameError::TooShort { size_bytes: 7 }));

@@ -1,0 +1,89 @@
+//! What the configuration APIs share: resources by name, the layers of settings as of one image.
+
+use crate::config::alter::{AlterError, BrokerTarget, broker_target};
+use crate::config::{ConfigOverrides, Layers};
+use crate::controller::AdminError;
+use crate::error::ErrorCode;
+use crate::ids::TopicName;
+use crate::metadata::MetadataImage;
+use crate::metadata::keys::ConfigResource;
+
+use super::RequestContext;
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+/// What a request configures or describes.
+#[derive(Clone, Debug)]
+pub(super) enum Resource {
+    Topic(TopicName),
+    Broker(BrokerTarget),
+}
+
+impl Resource {
+    pub(super) fn from_wire(cx: &RequestContext, resource_type: i8, name: &str) -> Result<Self, AdminError> {
+        match resource_type {
+            TOPIC => Ok(Self::Topic(name.into())),
+            BROKER => Ok(Self::Broker(broker_target(name, cx.services().broker_id).map_err(refused)?)),
+            _ => {
+                let message = format!("Resource type {resource_type} is not served.");
+                Err(AdminError::new(ErrorCode::InvalidRequest, message))
+            }
+        }
+    }
+
+    /// Where the metadata keeps what is set for it.
+    pub(super) fn stored(&self, cx: &RequestContext) -> ConfigResource {
+        match self {
+            Self::Topic(name) => ConfigResource::Topic(name.clone()),
+            Self::Broker(BrokerTarget::ThisBroker) => ConfigResource::Broker(cx.services().broker_id),
+            Self::Broker(BrokerTarget::AllBrokers) => ConfigResource::ClusterDefault,
+        }
+    }
+}
+
+/// The broker's settings as `image` has them.
+pub(super) fn layers<'a>(cx: &'a RequestContext, image: &'a MetadataImage) -> Layers<'a> {
+    Layers {
+        config: &cx.services().config,
+        cluster_default: image.cluster_default_configs(),
+        broker: image.broker_configs(cx.services().broker_id),
+    }
+}
+
+/// The broker's settings with `current` for those of `target`.
+pub(super) fn layers_with<'a>(layers: Layers<'a>, target: BrokerTarget, current: &'a ConfigOverrides) -> Layers<'a> {
+    match target {
+        BrokerTarget::ThisBroker => Layers { broker: current, ..layers },
+        BrokerTarget::AllBrokers => Layers { cluster_default: current, ..layers },
+    }
+}
+
+pub(super) fn refused(error: AlterError) -> AdminError {
+    AdminError::new(error.code(), error.to_string())
+}
+
+pub(super) fn unknown_topic() -> AdminError {
+    AdminError::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.")
+}
+
+/// Changes what is set for one resource: `change` makes the new settings of a topic or broker from the old.
+pub(super) async fn alter(
+    cx: &RequestContext,
+    resource: Resource,
+    validate_only: bool,
+    change_topic: impl Fn(&Layers<'_>, &ConfigOverrides) -> Result<ConfigOverrides, AlterError> + Send + Sync,
+    change_broker: impl Fn(&Layers<'_>, BrokerTarget) -> Result<ConfigOverrides, AlterError> + Send + Sync,
+) -> Result<(), AdminError> {
+    let services = cx.services();
+    let change = |current: &ConfigOverrides| {
+        let image = services.metadata.current();
+        let layers = layers(cx, &image);
+        match &resource {
+            Resource::Topic(_) => change_topic(&layers, current),
+            Resource::Broker(target) => change_broker(&layers_with(layers, *target, current), *target),
+        }
+        .map_err(refused)
+    };
+    services.controller.alter_configs(&resource.stored(cx), validate_only, change).await
+}

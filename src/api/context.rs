@@ -1,0 +1,166 @@
+//! What a handler knows besides its request.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::fetch::FetchSessionCache;
+use super::init_producer_id::ProducerIds;
+use super::reply::{Outcome, PendingReply, Reply, ResponseBody};
+use super::table::ApiRow;
+use crate::config::BrokerConfig;
+use crate::controller::Controller;
+use crate::error::ErrorCode;
+use crate::ids::BrokerId;
+use crate::log::log_manager::LogManager;
+use crate::metadata::ImagePublisher;
+use crate::metrics::{ConnectionMetrics, ListenerMetrics, Metrics};
+use crate::protocol::wire::protocol::StrBytes;
+use crate::replication::ReplicaManager;
+use crate::time::Clock;
+
+/// Everything that handlers call into.
+#[derive(Debug)]
+pub struct Services {
+    pub broker_id: BrokerId,
+    pub config: Arc<BrokerConfig>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub metadata: Arc<ImagePublisher>,
+    pub controller: Arc<Controller>,
+    pub logs: Arc<LogManager>,
+    pub replicas: Arc<ReplicaManager>,
+    pub fetch_sessions: FetchSessionCache,
+    pub producer_ids: ProducerIds,
+    /// The broker is about to stop: whoever waits for something to happen answers now.
+    pub stopping: CancellationToken,
+}
+
+/// One of the broker's listeners, as its connections see it.
+#[derive(Debug)]
+pub struct ListenerInfo {
+    pub name: String,
+    pub metrics: Arc<ListenerMetrics>,
+}
+
+impl ListenerInfo {
+    pub fn new(name: &str, services: &Services) -> Self {
+        Self { name: name.to_owned(), metrics: services.metrics.network.listener(name) }
+    }
+}
+
+/// One connection, as its requests see it.
+#[derive(Debug)]
+pub struct ConnectionContext {
+    pub peer: SocketAddr,
+    pub listener: Arc<ListenerInfo>,
+    pub services: Arc<Services>,
+    metrics: Mutex<ConnectionMetrics>,
+}
+
+impl ConnectionContext {
+    pub fn new(peer: SocketAddr, listener: Arc<ListenerInfo>, services: Arc<Services>) -> Self {
+        let metrics = Mutex::new(listener.metrics.connection());
+        Self { peer, listener, services, metrics }
+    }
+
+    /// What the client says it is (KIP-511).
+    pub fn set_software(&self, name: &str, version: &str) {
+        self.metrics.lock().set_software(name, version);
+    }
+}
+
+/// One request, without its body.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    pub connection: Arc<ConnectionContext>,
+    pub api: &'static ApiRow,
+    pub version: i16,
+    pub correlation_id: i32,
+    pub client_id: Option<StrBytes>,
+}
+
+impl RequestContext {
+    pub fn services(&self) -> &Services {
+        &self.connection.services
+    }
+
+    /// Counts an error that the response carries.
+    pub fn count_error(&self, code: ErrorCode) {
+        if let Some(api) = self.services().metrics.requests.api(self.api.key) {
+            api.answered(code, 1);
+        }
+    }
+
+    pub fn reply<R: ResponseBody>(&self, response: R) -> Outcome {
+        Outcome::Reply(PendingReply::ready(Reply::encode(response, self.version, self.correlation_id)))
+    }
+
+    /// The reply comes later; requests behind this one start meanwhile.
+    pub fn reply_later<R: ResponseBody>(&self, response: impl Future<Output = R> + Send + 'static) -> Outcome {
+        self.pending(response, false)
+    }
+
+    /// The reply comes later, and nothing behind this request starts before.
+    pub fn reply_exclusively<R: ResponseBody>(&self, response: impl Future<Output = R> + Send + 'static) -> Outcome {
+        self.pending(response, true)
+    }
+
+    fn pending<R: ResponseBody>(
+        &self,
+        response: impl Future<Output = R> + Send + 'static,
+        exclusive: bool,
+    ) -> Outcome {
+        let (version, correlation_id) = (self.version, self.correlation_id);
+        let reply = async move { Reply::encode(response.await, version, correlation_id) };
+        Outcome::Reply(PendingReply::waiting(reply, exclusive))
+    }
+}
+
+/// Follows one request through the broker, for the latency metrics.
+#[derive(Debug)]
+pub struct RequestTimer {
+    api_key: i16,
+    received: Duration,
+    started: Duration,
+    replied: Duration,
+}
+
+impl RequestTimer {
+    /// A whole frame is there.
+    pub(super) fn received(row: &ApiRow, version: i16, frame_bytes: usize, connection: &ConnectionContext) -> Self {
+        if let Some(api) = connection.services.metrics.requests.api(row.key) {
+            api.received(version, frame_bytes);
+        }
+        let now = connection.services.clock.monotonic();
+        Self { api_key: row.key, received: now, started: now, replied: now }
+    }
+
+    /// The handler has returned.
+    pub(super) fn started(&mut self, connection: &ConnectionContext) {
+        self.started = connection.services.clock.monotonic();
+        self.replied = self.started;
+    }
+
+    /// The reply is there.
+    pub fn replied(&mut self, connection: &ConnectionContext) {
+        self.replied = connection.services.clock.monotonic();
+    }
+
+    /// The reply has left, or there is none.
+    pub fn sent(&self, connection: &ConnectionContext) {
+        let sent = connection.services.clock.monotonic();
+        if let Some(api) = connection.services.metrics.requests.api(self.api_key) {
+            api.completed(&crate::metrics::RequestTimes {
+                local: self.started.saturating_sub(self.received),
+                remote: self.replied.saturating_sub(self.started),
+                response_send: sent.saturating_sub(self.replied),
+                ..Default::default()
+            });
+        }
+    }
+}

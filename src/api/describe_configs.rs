@@ -1,0 +1,87 @@
+//! DescribeConfigs (key 32), versions 1-4: keys, values, where they come from.
+//!
+//! - 1: sources and synonyms (KIP-226)
+//! - 3: types and documentation (KIP-569)
+//! - 4: flexible
+
+use super::configs::{self, Resource};
+use super::{Outcome, RequestContext};
+use crate::config::alter::BrokerTarget;
+use crate::config::describe::{self, ConfigEntry};
+use crate::controller::AdminError;
+use crate::metadata::MetadataImage;
+use crate::protocol::wire::messages::describe_configs_request::DescribeConfigsResource;
+use crate::protocol::wire::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use crate::protocol::wire::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
+use crate::protocol::wire::protocol::StrBytes;
+
+pub(super) fn handle(cx: RequestContext, request: DescribeConfigsRequest) -> Outcome {
+    let image = cx.services().metadata.current();
+    let mut response = DescribeConfigsResponse::default();
+    for resource in &request.resources {
+        let mut result = DescribeConfigsResult::default();
+        result.resource_type = resource.resource_type;
+        result.resource_name = resource.resource_name.clone();
+        match describe(&cx, &image, resource) {
+            Ok(entries) => {
+                result.configs = entries
+                    .into_iter()
+                    .map(|entry| on_wire(entry, request.include_synonyms, request.include_documentation))
+                    .collect();
+            }
+            Err(error) => {
+                cx.count_error(error.code);
+                result.error_code = error.code.code();
+                result.error_message = Some(StrBytes::from_string(error.message));
+            }
+        }
+        response.results.push(result);
+    }
+    cx.reply(response)
+}
+
+fn describe(
+    cx: &RequestContext,
+    image: &MetadataImage,
+    resource: &DescribeConfigsResource,
+) -> Result<Vec<ConfigEntry>, AdminError> {
+    let keys: Option<Vec<&str>> =
+        resource.configuration_keys.as_ref().map(|keys| keys.iter().map(|key| key.as_str()).collect());
+    let wanted = describe::wanted(keys.as_deref());
+    let layers = configs::layers(cx, image);
+    Ok(match Resource::from_wire(cx, resource.resource_type, &resource.resource_name)? {
+        Resource::Topic(name) => {
+            crate::controller::machine::validate_topic_name(&name)?;
+            let topic = image.topic(&name).ok_or_else(configs::unknown_topic)?;
+            describe::topic(&layers, &topic.configs, wanted)
+        }
+        Resource::Broker(BrokerTarget::ThisBroker) => describe::broker(&layers, wanted),
+        Resource::Broker(BrokerTarget::AllBrokers) => describe::cluster_default(&layers, wanted),
+    })
+}
+
+fn on_wire(entry: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {
+    let mut result = DescribeConfigsResourceResult::default();
+    result.name = StrBytes::from_string(entry.name);
+    result.value = entry.value.map(StrBytes::from_string);
+    result.read_only = entry.is_read_only;
+    result.config_source = entry.source as i8;
+    result.is_sensitive = entry.is_sensitive;
+    result.config_type = entry.config_type;
+    if documentation {
+        result.documentation = entry.documentation.map(StrBytes::from_static_str);
+    }
+    if synonyms {
+        let synonyms = entry.synonyms.into_iter().map(|synonym| {
+            let mut on_wire = DescribeConfigsSynonym::default();
+            on_wire.name = StrBytes::from_string(synonym.name);
+            on_wire.value = synonym.value.map(StrBytes::from_string);
+            on_wire.source = synonym.source as i8;
+            on_wire
+        });
+        result.synonyms = synonyms.collect();
+    }
+    result
+}

@@ -1,0 +1,83 @@
+//! The table from which ApiVersions and dispatch follow: one row per API that this build serves.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::context::ConnectionContext;
+use super::{
+    Outcome, Refusal, alter_configs, api_versions, create_partitions, create_topics, decode, delete_records,
+    delete_topics, describe_cluster, describe_configs, describe_log_dirs, describe_topic_partitions, fetch,
+    incremental_alter_configs, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
+};
+use crate::protocol::header::RequestPrefix;
+
+/// Decodes a request and calls its handler.
+type Start = fn(&'static ApiRow, &Arc<ConnectionContext>, RequestPrefix, Bytes) -> Result<Outcome, Refusal>;
+
+/// One API.
+#[derive(Debug)]
+pub struct ApiRow {
+    pub key: i16,
+    pub name: &'static str,
+    /// The versions that are served.
+    pub versions: RangeInclusive<i16>,
+    /// The least version that ApiVersions tells of; less than what is served only where clients need the lie.
+    pub advertised_min: i16,
+    pub(super) start: Start,
+}
+
+macro_rules! row {
+    ($key:literal, $name:literal, $versions:expr, $handler:path) => {
+        ApiRow {
+            key: $key,
+            name: $name,
+            versions: $versions,
+            advertised_min: *$versions.start(),
+            start: |row, connection, prefix, frame| decode(row, connection, prefix, frame, $handler),
+        }
+    };
+}
+
+/// By API key.
+pub static TABLE: &[ApiRow] = &[
+    // librdkafka takes a least version above 0 for a broker too old for compression, and silently sends
+    // uncompressed (its issue 4956, KAFKA-18659): Kafka advertises 0 and refuses 0-2, so we do.
+    ApiRow { advertised_min: 0, ..row!(0, "Produce", 3..=13, produce::handle) },
+    row!(1, "Fetch", 4..=18, fetch::handle),
+    row!(2, "ListOffsets", 1..=11, list_offsets::handle),
+    row!(3, "Metadata", 0..=13, metadata::handle),
+    row!(18, "ApiVersions", 0..=5, api_versions::handle),
+    row!(19, "CreateTopics", 2..=7, create_topics::handle),
+    row!(20, "DeleteTopics", 1..=6, delete_topics::handle),
+    row!(21, "DeleteRecords", 0..=2, delete_records::handle),
+    row!(22, "InitProducerId", 0..=5, init_producer_id::handle),
+    row!(23, "OffsetForLeaderEpoch", 2..=4, offset_for_leader_epoch::handle),
+    row!(32, "DescribeConfigs", 1..=4, describe_configs::handle),
+    row!(33, "AlterConfigs", 0..=2, alter_configs::handle),
+    row!(35, "DescribeLogDirs", 1..=5, describe_log_dirs::handle),
+    row!(37, "CreatePartitions", 0..=3, create_partitions::handle),
+    row!(44, "IncrementalAlterConfigs", 0..=1, incremental_alter_configs::handle),
+    row!(60, "DescribeCluster", 0..=2, describe_cluster::handle),
+    row!(75, "DescribeTopicPartitions", 0..=0, describe_topic_partitions::handle),
+];
+
+/// The row of an API key, if it is served.
+pub(super) fn row(api_key: i16) -> Option<&'static ApiRow> {
+    TABLE.iter().find(|row| row.key == api_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_sorted_and_hold_real_ranges() {
+        assert!(TABLE.is_sorted_by_key(|row| row.key));
+        for row in TABLE {
+            assert!(row.versions.start() <= row.versions.end(), "{}", row.name);
+            assert!(row.advertised_min <= *row.versions.start(), "{}", row.name);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! One connection: requests start in the order they come, replies leave in that order.
+//!
+//! Request n+1 starts while n waits (acks=all, long poll). What must not overtake (a topic's creation) is exclusive:
+//! nothing behind it starts before it is answered.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::frame_reader::{Frame, FrameReader, ReadError};
+use super::limits::ConnectionSlot;
+use super::memory::{MemoryLease, RequestMemory};
+use super::writer::write_pieces;
+use crate::api::{self, ConnectionContext, PendingReply, Reply, RequestTimer, Started};
+use crate::protocol::frame::FrameCaps;
+
+/// What every connection of a broker has in common.
+#[derive(Clone, Debug)]
+pub struct ConnectionSettings {
+    pub caps: FrameCaps,
+    pub memory: RequestMemory,
+    /// `connections.max.idle.ms`; none: never.
+    pub max_idle: Option<Duration>,
+    /// Requests of one connection that are started and not answered.
+    pub max_in_flight: usize,
+}
+
+/// A request that was started.
+struct InFlight {
+    reply: PendingReply,
+    times: RequestTimer,
+    /// Held until the reply has left.
+    _lease: MemoryLease,
+}
+
+pub(super) struct Connection {
+    stream: TcpStream,
+    reader: FrameReader,
+    context: Arc<ConnectionContext>,
+    settings: ConnectionSettings,
+    in_flight: VecDeque<InFlight>,
+    idle: IdleTimer,
+    _slots: Vec<ConnectionSlot>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("closed by the client")]
+    Client,
+    #[error("idle for too long")]
+    Idle,
+    #[error("shutting down")]
+    Shutdown,
+    #[error("reading: {0}")]
+    Read(#[from] ReadError),
+    #[error("writing: {0}")]
+    Write(#[from] io::Error),
+    #[error("{0}")]
+    Refused(#[from] api::Refusal),
+}
+
+/// What happens next on a connection.
+enum Event {
+    ReplyReady(Reply),
+    Frame(Option<Frame>),
+    Idle,
+    Shutdown,
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: TcpStream,
+        context: Arc<ConnectionContext>,
+        settings: ConnectionSettings,
+        slots: Vec<ConnectionSlot>,
+    ) -> Self {
+        let reader = FrameReader::new(settings.caps, settings.memory.clone());
+        let idle = IdleTimer::new(settings.max_idle);
+        Self { stream, reader, context, settings, in_flight: VecDeque::new(), idle, _slots: slots }
+    }
+
+    /// Serves until either side closes. After `shutdown` no request is read any more, those in flight are answered.
+    pub(super) async fn serve(mut self, shutdown: CancellationToken) {
+        let end = self.serve_until_end(&shutdown).await;
+        debug!(peer = %self.context.peer, reason = %end, "connection closed");
+    }
+
+    async fn serve_until_end(&mut self, shutdown: &CancellationToken) -> End {
+        loop {
+            let step = match self.next_event(shutdown).await {
+                Ok(Event::ReplyReady(reply)) => self.write_ready(reply).await,
+                Ok(Event::Frame(Some(frame))) => self.start(frame).await,
+                Ok(Event::Frame(None)) => Err(End::Client),
+                Ok(Event::Idle) => Err(End::Idle),
+                Ok(Event::Shutdown) => self.answer_rest().await.and(Err(End::Shutdown)),
+                Err(end) => Err(end),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    async fn next_event(&mut self, shutdown: &CancellationToken) -> Result<Event, End> {
+        let may_read = self.may_start();
+        let Self { stream, reader, in_flight, idle, .. } = self;
+        tokio::select! {
+            biased;
+            reply = front_reply(in_flight) => Ok(Event::ReplyReady(reply)),
+            frame = reader.next(stream), if may_read => Ok(Event::Frame(frame?)),
+            () = shutdown.cancelled() => Ok(Event::Shutdown),
+            () = idle.expired(), if in_flight.is_empty() => Ok(Event::Idle),
+        }
+    }
+
+    fn may_start(&self) -> bool {
+        let behind_exclusive = self.in_flight.back().is_some_and(|last| last.reply.is_exclusive());
+        self.in_flight.len() < self.settings.max_in_flight && !behind_exclusive
+    }
+
+    async fn start(&mut self, frame: Frame) -> Result<(), End> {
+        self.idle.touch();
+        let (started, times) = api::start(&self.context, frame.bytes)?;
+        match started {
+            Started::Pending(reply) => self.in_flight.push_back(InFlight { reply, times, _lease: frame.lease }),
+            Started::NoReply => {}
+        }
+        // One connection that never runs dry must not keep its worker from the others.
+        tokio::task::coop::consume_budget().await;
+        Ok(())
+    }
+
+    /// Writes the reply at the front, and with it those behind it that are ready too.
+    async fn write_ready(&mut self, first: Reply) -> Result<(), End> {
+        let mut done: Vec<InFlight> = Vec::with_capacity(1);
+        let mut pieces = first.into_pieces();
+        done.extend(self.in_flight.pop_front());
+        while let Some(next) = self.in_flight.front_mut() {
+            let Some(reply) = next.reply.take_ready() else { break };
+            pieces.extend(reply.into_pieces());
+            done.extend(self.in_flight.pop_front());
+        }
+        for request in &mut done {
+            request.times.replied(&self.context);
+        }
+        write_pieces(&self.stream, &pieces).await?;
+        for request in done {
+            request.times.sent(&self.context);
+        }
+        Ok(())
+    }
+
+    async fn answer_rest(&mut self) -> Result<(), End> {
+        while !self.in_flight.is_empty() {
+            let reply = front_reply(&mut self.in_flight).await;
+            self.write_ready(reply).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The reply of the oldest request, once it is there; never, where there is none in flight.
+async fn front_reply(in_flight: &mut VecDeque<InFlight>) -> Reply {
+    poll_fn(|cx| match in_flight.front_mut() {
+        Some(front) => front.reply.poll(cx),
+        None => Poll::Pending,
+    })
+    .await
+}
+
+/// Fires when nothing came for `connections.max.idle.ms`. A request only moves a moment in memory; the timer itself is
+/// set anew when it fires early, so that it costs nothing per request.
+struct IdleTimer {
+    max_idle: Option<Duration>,
+    deadline: Instant,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl IdleTimer {
+    fn new(max_idle: Option<Duration>) -> Self {
+        let deadline = Instant::now() + max_idle.unwrap_or_default();
+        Self { max_idle, deadline, sleep: Box::pin(tokio::time::sleep_until(deadline)) }
+    }
+
+    fn touch(&mut self) {
+        self.deadline = Instant::now() + self.max_idle.unwrap_or_default();
+    }
+
+    async fn expired(&mut self) {
+        if self.max_idle.is_none() {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            self.sleep.as_mut().await;
+            if self.sleep.deadline() >= self.deadline {
+                return;
+            }
+            self.sleep.as_mut().reset(self.deadline);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Writes replies: bytes from memory gathered into one call, record batches straight from their files.
+
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+
+use rustix::fs::sendfile;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use crate::io::FileSlice;
+use crate::protocol::piece::Piece;
+
+/// Pieces of memory handed to one `sendmsg`.
+const MAX_GATHERED: usize = 64;
+/// File bytes handed to one `sendfile`, and read at once where the page cache does not have them.
+const FILE_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Writes all pieces, in order.
+pub(super) async fn write_pieces(stream: &TcpStream, pieces: &[Piece]) -> io::Result<u64> {
+    let mut written = 0;
+    let mut rest = pieces;
+    while let Some(first) = rest.first() {
+        match first {
+            Piece::File(slice) => {
+                rest = &rest[1..];
+                send_file(stream, slice, !rest.is_empty()).await?;
+                written += slice.size_bytes as u64;
+            }
+            Piece::Bytes(_) => {
+                let count =
+                    rest.iter().take(MAX_GATHERED).take_while(|piece| matches!(piece, Piece::Bytes(_))).count();
+                let (gathered, behind) = rest.split_at(count);
+                rest = behind;
+                written += send_bytes(stream, gathered, !rest.is_empty()).await?;
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// Sends pieces of memory; `more` tells the kernel that others follow, so that it fills its segments.
+async fn send_bytes(stream: &TcpStream, pieces: &[Piece], more: bool) -> io::Result<u64> {
+    let slices: Vec<&[u8]> = pieces.iter().filter_map(Piece::as_bytes).collect();
+    let total: usize = slices.iter().map(|slice| slice.len()).sum();
+    let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+    let mut done = 0;
+    while done < total {
+        done += stream
+            .async_io(Interest::WRITABLE, || {
+                let left = behind(&slices, done);
+                Ok(sendmsg(stream.as_fd(), &left, &mut SendAncillaryBuffer::default(), flags)?)
+            })
+            .await?;
+    }
+    Ok(total as u64)
+}
+
+/// What is left of `slices` behind their first `skip` bytes.
+fn behind<'a>(slices: &[&'a [u8]], mut skip: usize) -> Vec<IoSlice<'a>> {
+    let mut left = Vec::with_capacity(slices.len());
+    for slice in slices {
+        if skip >= slice.len() {
+            skip -= slice.len();
+        } else {
+            left.push(IoSlice::new(&slice[skip..]));
+            skip = 0;
+        }
+    }
+    left
+}
+
+/// Sends a part of a file: by `sendfile` where the page cache has it, so that no byte passes through this process; a
+/// cold part is read on the blocking pool first, so that no worker waits for a device.
+async fn send_file(stream: &TcpStream, slice: &FileSlice, more: bool) -> io::Result<()> {
+    let mut position = slice.position;
+    let end = slice.position + slice.size_bytes as u64;
+    while position < end {
+        let chunk_bytes = FILE_CHUNK_BYTES.min((end - position) as usize);
+        let chunk = FileSlice { file: slice.file.clone(), position, size_bytes: chunk_bytes };
+        match slice.file.as_os_file() {
+            Some(file) if is_cached(&chunk)? => {
+                let sent = stream
+                    .async_io(Interest::WRITABLE, || {
+                        let mut from = position;
+                        Ok(sendfile(stream.as_fd(), file.as_fd(), Some(&mut from), chunk_bytes)?)
+                    })
+                    .await?;
+                if sent == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                position += sent as u64;
+            }
+            _ => {
+                let bytes = tokio::task::spawn_blocking(move || read_chunk(&chunk)).await??;
+                let more = more || position + (chunk_bytes as u64) < end;
+                send_bytes(stream, &[Piece::Bytes(bytes.into())], more).await?;
+                position += chunk_bytes as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Probes the first and the last byte: what lies between was written or read together with them.
+fn is_cached(chunk: &FileSlice) -> io::Result<bool> {
+    let last = chunk.position + chunk.size_bytes as u64 - 1;
+    let mut byte = [0];
+    Ok(chunk.file.read_cached_at(&mut byte, chunk.position)?.is_some()
+        && chunk.file.read_cached_at(&mut byte, last)?.is_some())
+}
+
+fn read_chunk(chunk: &FileSlice) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; chunk.size_bytes];
+    if chunk.file.read_at(&mut bytes, chunk.position)? < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(bytes)
+}
