@@ -1,4 +1,55 @@
-//! Ottla: a Kafka-wire-compatible broker.
+//! Ottla: a Kafka-wire-compatible broker. This page is the map.
+//!
+//! # Bird's-eye view
+//!
+//! Kafka clients speak to [`net`]; [`api`] decodes a request and calls one service; records lie in [`log`], in Kafka's
+//! own files; who leads what and how topics are configured lies in [`metadata`], a revisioned key-value store. One
+//! node needs nothing beside itself: its store is a file.
+//!
+//! ```text
+//!              ┌─────────┐   ┌───────────────────────┐   ┌──────────────┐   ┌───────────────┐
+//!  clients ──▶ │   net   │──▶│          api          │──▶│ replication  │──▶│      log      │──▶ io::Disk
+//!              │ frames, │   │ one row and one file  │   │ Partition:   │   │ segments,     │
+//!              │ order   │◀──│ per API key           │   │ ISR, high    │   │ indexes,      │
+//!              └─────────┘   └──────────┬────────────┘   │ watermark    │◀──│ group commit  │
+//!                                       │                └──────▲───────┘   └───────────────┘
+//!                                       ▼                       │ image
+//!                            ┌────────────────────┐      ┌──────┴───────┐
+//!                            │     controller     │─────▶│   metadata   │
+//!                            │ decides, writes    │      │ store, image │
+//!                            └────────────────────┘      └──────────────┘
+//! ```
+//!
+//! # The way of a request
+//!
+//! socket → [`net`] (a size-capped frame as `Bytes`) → [`api`] (header, body, one handler; record bytes stay slices of
+//! the frame) → one service call → response → socket, in request order.
+//!
+//! - **Produce**: [`replication::Partition::append`] → [`log::partition_log::PartitionLog`]: check the batch header and
+//!   CRC, assign offsets, one positioned write to the page cache. Then a sync is requested; when it is done the
+//!   flushed offset moves, with it the high watermark, and acks=all is answered. No record is looked at, no byte of
+//!   it copied.
+//! - **Fetch**: a session knows which partitions have news; batches go from the file to the socket by `sendfile`.
+//! - **Admin**: [`controller`] decides from the image, writes a transaction that compares what it read, and answers
+//!   once this broker's image has it.
+//!
+//! # Invariants
+//!
+//! - A module imports only from the modules declared above it in this file (`tests/layering.rs`).
+//! - Files are reached through [`io::Disk`], time through [`time::Clock`]; both have a form that a test owns.
+//! - A tokio worker never waits for a device: syncs are submitted and complete as events, cold reads and admin's file
+//!   work run on blocking threads, checkpoints and retention on a thread of their own.
+//! - Consumers see what is below the high watermark, which is flushed on every in-sync replica
+//!   (unless `flush.before.ack` is off).
+//! - A sync that failed is never retried as if it had worked: the log directory goes offline.
+//! - Every registration of a broker takes new leader epochs before it appends.
+//! - What comes from the wire, the disk or the metadata store is checked and never asserted; every queue, buffer and
+//!   decoded length has a bound.
+//!
+//! # What is absent
+//!
+//! Consumer groups, transactions, security, quotas, replication between brokers, tiered storage. Their places are kept:
+//! the README's table says what works.
 
 pub mod error;
 pub mod ids;
@@ -25,5 +76,7 @@ pub mod api;
 pub mod net;
 
 pub mod admin;
+
+pub mod broker;
 
 pub mod cli;

@@ -1,3 +1,28 @@
-//! Being laid.
+//! The command line: arguments, where the configuration comes from, what goes to stderr.
 
+mod args;
+mod serve;
+mod show_config;
 pub mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+
+/// Runs the command line of this process. Whatever is wrong becomes clear lines on stderr and exit code 1.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        None => serve::run(&arguments.options, &arguments.log),
+        Some(Command::Config) => show_config::run(&arguments.options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ottla: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -38,6 +38,8 @@ pub struct BrokerConfig {
     /// `None`: the broker's own bound.
     pub queued_max_request_bytes: Option<u64>,
     pub request_timeout_ms: u32,
+    /// How long a broker counts as alive without a sign of life.
+    pub broker_session_timeout_ms: u64,
 
     pub log_dirs: Vec<PathBuf>,
     pub log_retention_check_interval_ms: u64,

@@ -268,6 +268,7 @@ fn build(values: &CheckedValues<'_>, listeners: ResolvedListeners, admin_listene
         connections_max_idle_ms: values.limit("connections.max.idle.ms"),
         queued_max_request_bytes: values.limit("queued.max.request.bytes").filter(|&bytes| bytes > 0),
         request_timeout_ms: values.size("request.timeout.ms"),
+        broker_session_timeout_ms: values.size("broker.session.timeout.ms"),
 
         log_dirs: log_dirs(values).into_iter().map(PathBuf::from).collect(),
         log_retention_check_interval_ms: values.size("log.retention.check.interval.ms"),

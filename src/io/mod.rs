@@ -12,6 +12,7 @@
 //!                                done(result) ──▶ flushed offset moves, waiters wake
 //! ```
 
+mod process;
 mod process_io;
 mod real;
 pub mod sim;
@@ -22,6 +23,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use process::{process_disk_bytes, read_text};
 pub use process_io::ProcessIo;
 pub use real::RealDisk;
 

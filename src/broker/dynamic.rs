@@ -1,0 +1,80 @@
+//! Broker settings that change while it runs: what the metadata says is put in force at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use crate::api::Services;
+use crate::config::{DynamicBrokerConfig, ListenerLimits};
+use crate::metadata::MetadataImage;
+use crate::net::{ConnectionLimits, LimitSettings};
+
+/// The limits on connections, of the broker and of each listener.
+#[derive(Clone, Debug)]
+pub(super) struct DynamicLimits {
+    pub broker: Arc<ConnectionLimits>,
+    listeners: BTreeMap<String, Arc<ConnectionLimits>>,
+}
+
+impl DynamicLimits {
+    /// Limits that follow the metadata.
+    pub(super) fn follow<'a>(services: &Arc<Services>, listeners: impl Iterator<Item = &'a str>) -> Self {
+        let unlimited = || ConnectionLimits::new(listener_settings(None));
+        let limits =
+            Self { broker: unlimited(), listeners: listeners.map(|name| (name.to_owned(), unlimited())).collect() };
+        let (followed, followers) = (limits.clone(), Arc::downgrade(services));
+        services.metadata.listen(Box::new(move |old, new| {
+            let Some(services) = followers.upgrade() else { return };
+            if old.cluster_id.is_empty() || !new.same_configs(old) {
+                let config = current(&services, new);
+                followed.put_in_force(&config);
+                for log in services.logs.logs() {
+                    log.set_producer_expiration_ms(config.producer_id_expiration_ms as i64);
+                }
+            }
+        }));
+        limits
+    }
+
+    pub(super) fn of_listener(&self, name: &str) -> &Arc<ConnectionLimits> {
+        self.listeners.get(name).unwrap_or(&self.broker)
+    }
+
+    fn put_in_force(&self, config: &DynamicBrokerConfig) {
+        self.broker.set(LimitSettings {
+            max_connections: config.max_connections as usize,
+            max_connections_per_ip: config.max_connections_per_ip as usize,
+            max_connections_per_ip_overrides: by_address(&config.max_connections_per_ip_overrides),
+            max_connection_creation_rate: config.max_connection_creation_rate as usize,
+        });
+        for (name, limits) in &self.listeners {
+            limits.set(listener_settings(config.listener_limits.get(name)));
+        }
+    }
+}
+
+fn current(services: &Services, image: &MetadataImage) -> DynamicBrokerConfig {
+    services.config.dynamic_config(image.cluster_default_configs(), image.broker_configs(services.broker_id))
+}
+
+fn listener_settings(limits: Option<&ListenerLimits>) -> LimitSettings {
+    let or_none = |limit: Option<u32>| limit.map_or(usize::MAX, |limit| limit as usize);
+    LimitSettings {
+        max_connections: or_none(limits.and_then(|limits| limits.max_connections)),
+        max_connections_per_ip: usize::MAX,
+        max_connections_per_ip_overrides: HashMap::new(),
+        max_connection_creation_rate: or_none(limits.and_then(|limits| limits.max_connection_creation_rate)),
+    }
+}
+
+/// Kafka takes host names in `max.connections.per.ip.overrides` too; each stands for its addresses.
+fn by_address(by_host: &BTreeMap<String, u32>) -> HashMap<IpAddr, usize> {
+    let mut limits = HashMap::new();
+    for (host, &limit) in by_host {
+        match (host.as_str(), 0).to_socket_addrs() {
+            Ok(addresses) => limits.extend(addresses.map(|address| (address.ip().to_canonical(), limit as usize))),
+            Err(error) => tracing::warn!(host, %error, "max.connections.per.ip.overrides: no such host"),
+        }
+    }
+    limits
+}

@@ -1,0 +1,354 @@
+//! The broker: builds the services, wires them, shuts them down.
+//!
+//! ```text
+//!  start   bind sockets ─▶ lock log directories ─▶ metadata store ─▶ recover logs ─▶ register ─▶ replicas ─▶ serve
+//!  stop    not ready ─▶ accept no more, answer what is in flight ─▶ deregister ─▶ flush, clean marker
+//! ```
+//! Sockets come first: a port that is taken is found before anything on the disk is touched.
+
+mod cluster;
+mod dynamic;
+mod maintenance;
+mod snapshot;
+mod sockets;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::admin::{self, Pages};
+use crate::api::{FetchSessionCache, ProducerIds, Services};
+use crate::config::{BrokerConfig, ConfigOverrides};
+use crate::controller::{AdminError, BrokerRegistration};
+use crate::ids::{TopicId, TopicPartition};
+use crate::io::{Disk, RealDisk};
+use crate::log::log_directory::{DirectoryError, LogDirectories};
+use crate::log::log_manager::{LoadError, LogManager, LogManagerOptions};
+use crate::log::producer_state::ProducerStateConfig;
+use crate::metadata::{MetadataImage, OpenError, StartError as MetadataStartError};
+use crate::metrics::{BrokerState, Metrics};
+use crate::net::{ConnectionSettings, RequestMemory};
+use crate::protocol::frame::FrameCaps;
+use crate::replication::ReplicaManager;
+use crate::time::{Clock, SystemClock};
+use cluster::Cluster;
+use dynamic::DynamicLimits;
+use maintenance::Maintenance;
+use sockets::{SocketError, Sockets};
+
+/// How long a stop waits for requests in flight.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+/// The bound on request bytes in memory where `queued.max.request.bytes` sets none.
+const DEFAULT_REQUEST_MEMORY_BYTES: u64 = 256 * 1024 * 1024;
+/// Requests of one connection that are started and not answered; the next one is not read.
+const MAX_IN_FLIGHT_PER_CONNECTION: usize = 64;
+/// What a frame may hold, Produce excepted.
+const OTHER_FRAME_BYTES: i32 = 32 * 1024 * 1024;
+/// Threads that wait for the device.
+const SYNC_THREADS: usize = 4;
+
+/// Why a broker does not start: one line that names what is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error("the log directory {} holds the metadata and is offline: {reason}", path.display())]
+    MetadataOffline { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Logs(#[from] LoadError),
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error("metadata: {0}")]
+    Metadata(#[from] MetadataStartError),
+    #[error("metadata: {0}")]
+    Admin(#[from] AdminError),
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// A running broker.
+#[derive(Debug)]
+pub struct Broker {
+    services: Arc<Services>,
+    state: Arc<State>,
+    cluster: Cluster,
+    maintenance: Maintenance,
+    /// Connections and listeners.
+    serving: TaskTracker,
+    stop_serving: CancellationToken,
+    /// What must outlive the connections: metadata, the admin pages.
+    background: TaskTracker,
+    stop_background: CancellationToken,
+}
+
+/// Kafka's state of a broker, for probes and metrics.
+#[derive(Debug)]
+struct State(AtomicU8);
+
+impl State {
+    fn set(&self, state: BrokerState) {
+        self.0.store(state as u8, Ordering::Release);
+    }
+
+    fn get(&self) -> BrokerState {
+        const STATES: [BrokerState; 6] = [
+            BrokerState::NotRunning,
+            BrokerState::Starting,
+            BrokerState::Recovery,
+            BrokerState::Running,
+            BrokerState::PendingControlledShutdown,
+            BrokerState::ShuttingDown,
+        ];
+        let now = self.0.load(Ordering::Acquire);
+        STATES.into_iter().find(|state| *state as u8 == now).unwrap_or_default()
+    }
+}
+
+impl Broker {
+    /// Starts a broker; it serves when this returns.
+    pub async fn start(config: BrokerConfig) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let config = Arc::new(config);
+        let state = Arc::new(State(AtomicU8::new(BrokerState::Starting as u8)));
+        let sockets = Sockets::bind(&config).await?;
+        let endpoints = sockets.endpoints(&config);
+        let listeners = sockets.describe();
+
+        let disk: Arc<dyn Disk> = RealDisk::new(SYNC_THREADS)?;
+        let mut directories = LogDirectories::open(&disk, &config.log_dirs, config.node_id, report_offline)?;
+        check_metadata_directory(&config, &directories)?;
+        let (background, stop_background) = (TaskTracker::new(), CancellationToken::new());
+        let formatted_for = directories.cluster_id().map(str::to_owned);
+        let cluster =
+            Cluster::open(&config, disk, &clock, formatted_for.as_deref(), &background, &stop_background).await?;
+        directories.format(&cluster.id)?;
+
+        state.set(BrokerState::Recovery);
+        let registration = BrokerRegistration {
+            rack: config.broker_rack.clone(),
+            endpoints,
+            directories: directories.online().iter().map(|directory| directory.id()).collect(),
+        };
+        let metrics = Arc::new(Metrics::new());
+        let logs = load_logs(&config, &cluster, directories, &clock).await?;
+        cluster.controller.register_broker(registration).await?;
+        cluster.controller.renew_leader_epochs().await?;
+        cluster.controller.collect_orphans().await?;
+
+        let replicas = ReplicaManager::new(config.node_id, Arc::clone(&config), Arc::clone(&logs));
+        follow_metadata(&cluster, &replicas, &metrics).await;
+        let services = Arc::new(Services {
+            broker_id: config.node_id,
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            metadata: Arc::clone(&cluster.publisher),
+            controller: Arc::clone(&cluster.controller),
+            logs: Arc::clone(&logs),
+            replicas,
+            fetch_sessions: FetchSessionCache::new(config.max_incremental_fetch_session_cache_slots),
+            producer_ids: ProducerIds::default(),
+            stopping: CancellationToken::new(),
+            config: Arc::clone(&config),
+        });
+        let maintenance = Maintenance::start(logs, metrics, Arc::clone(&clock), &config)?;
+        let broker = Self {
+            state,
+            cluster,
+            maintenance,
+            serving: TaskTracker::new(),
+            stop_serving: services.stopping.clone(),
+            background,
+            stop_background,
+            services,
+        };
+        broker.serve(sockets);
+        broker.state.set(BrokerState::Running);
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            node = %config.node_id,
+            cluster = %broker.cluster.id,
+            %listeners,
+            data = %join(&config.log_dirs),
+            metadata = broker.cluster.kind,
+            ready_ms = clock.monotonic().as_millis() as u64,
+            "ottla is ready"
+        );
+        Ok(broker)
+    }
+
+    /// Opens the doors: clients and operators.
+    fn serve(&self, sockets: Sockets) {
+        let config = &self.services.config;
+        let memory =
+            RequestMemory::new(config.queued_max_request_bytes.unwrap_or(DEFAULT_REQUEST_MEMORY_BYTES) as usize);
+        let settings = ConnectionSettings {
+            caps: FrameCaps {
+                produce_bytes: i32::try_from(config.socket_request_max_bytes).unwrap_or(i32::MAX),
+                other_bytes: OTHER_FRAME_BYTES,
+            },
+            memory: memory.clone(),
+            max_idle: config.connections_max_idle_ms.map(Duration::from_millis),
+            max_in_flight: MAX_IN_FLIGHT_PER_CONNECTION,
+        };
+        let limits = DynamicLimits::follow(&self.services, sockets.listeners.iter().map(|listener| &*listener.name));
+        for listener in sockets.listeners {
+            let limits = [&limits.broker, limits.of_listener(&listener.name)];
+            listener.serve(&self.services, &settings, limits, &self.serving, &self.stop_serving);
+        }
+        for listener in sockets.admin {
+            info!(port = listener.port(), "admin pages are served");
+            admin::serve(listener, self.pages(&memory), &self.background, &self.stop_background);
+        }
+    }
+
+    fn pages(&self, memory: &RequestMemory) -> Pages {
+        let (services, state, memory) = (Arc::clone(&self.services), Arc::clone(&self.state), memory.clone());
+        let health_services = Arc::clone(&self.services);
+        let readiness = Arc::clone(&self.state);
+        Pages {
+            metrics: Arc::new(move || services.metrics.render(&snapshot::take(&services, &memory, state.get()))),
+            health: Arc::new(move || {
+                if health_services.logs.online_directory_ids().is_empty() {
+                    Err("every log directory is offline".to_owned())
+                } else {
+                    Ok(())
+                }
+            }),
+            readiness: Arc::new(move || match readiness.get() {
+                BrokerState::Running => Ok(()),
+                other => Err(format!("the broker is {other:?}")),
+            }),
+        }
+    }
+
+    /// Stops in good order: answers what is in flight, flushes, leaves the clean marker.
+    pub async fn shut_down(self) -> Result<(), ShutdownError> {
+        self.state.set(BrokerState::PendingControlledShutdown);
+        self.stop_serving.cancel();
+        self.serving.close();
+        if tokio::time::timeout(DRAIN_LIMIT, self.serving.wait()).await.is_err() {
+            warn!(connections = self.serving.len(), "connections are still busy; closing them");
+        }
+        self.state.set(BrokerState::ShuttingDown);
+        let epoch = self.cluster.controller.broker_epoch();
+        let (maintenance, logs) = (self.maintenance, Arc::clone(&self.services.logs));
+        let closing = tokio::task::spawn_blocking(move || {
+            maintenance.stop();
+            logs.shutdown(epoch);
+        });
+        closing.await.map_err(|error| ShutdownError(error.to_string()))?;
+        self.stop_background.cancel();
+        self.background.close();
+        self.background.wait().await;
+        if let Err(error) = self.cluster.controller.deregister().await {
+            warn!(%error, "the registration could not be withdrawn; it lapses by itself");
+        }
+        info!("stopped");
+        Ok(())
+    }
+}
+
+/// The logs could not be closed in good order; the next start recovers them.
+#[derive(Debug, thiserror::Error)]
+#[error("the logs were not closed in good order: {0}")]
+pub struct ShutdownError(String);
+
+fn report_offline(path: &Path, reason: &str) {
+    error!(directory = %path.display(), reason, "log directory goes offline");
+}
+
+/// The embedded metadata lies in the first log directory: without it the topics would seem to be gone.
+fn check_metadata_directory(config: &BrokerConfig, directories: &LogDirectories) -> Result<(), StartError> {
+    let Some(first) = config.log_dirs.first() else { return Ok(()) };
+    match directories.failure(first) {
+        Some(reason) => Err(StartError::MetadataOffline { path: first.clone(), reason: reason.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Opens every log, recovering those that were not closed in good order. Blocks, so not on a worker.
+async fn load_logs(
+    config: &Arc<BrokerConfig>,
+    cluster: &Cluster,
+    directories: LogDirectories,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<LogManager>, StartError> {
+    let (config, image, clock) = (Arc::clone(config), cluster.publisher.current(), Arc::clone(clock));
+    let is_new_cluster = cluster.is_new;
+    let loading = tokio::task::spawn_blocking(move || {
+        let broker = image.broker_configs(config.node_id);
+        let dynamic = config.dynamic_config(image.cluster_default_configs(), broker);
+        let options = LogManagerOptions {
+            recovery_threads_per_directory: dynamic.num_recovery_threads_per_data_dir as usize,
+            producer_state: ProducerStateConfig {
+                expiration_ms: dynamic.producer_id_expiration_ms as i64,
+                ..ProducerStateConfig::default()
+            },
+            ..LogManagerOptions::default()
+        };
+        let none = ConfigOverrides::new();
+        let config_of = |partition: &TopicPartition| {
+            let topic = image.topic(&partition.topic).map_or(&none, |topic| &topic.configs);
+            Arc::new(config.log_config(image.cluster_default_configs(), broker, topic))
+        };
+        let (logs, summary) = LogManager::load(directories, options, clock, &config_of)?;
+        if summary.logs > 0 {
+            info!(
+                logs = summary.logs,
+                clean = summary.was_clean,
+                truncated_bytes = summary.truncated_bytes,
+                "logs are loaded"
+            );
+        }
+        settle_strays(&logs, &image, is_new_cluster);
+        Ok(logs)
+    });
+    loading.await.map_err(io::Error::from)?
+}
+
+/// Logs of topics that the metadata does not know. Where the metadata is older than them, their topics were deleted
+/// and they are set aside, as Kafka does; where it has only just begun, they are somebody else's and left alone.
+fn settle_strays(logs: &LogManager, image: &MetadataImage, is_new_cluster: bool) {
+    let known = |partition: &TopicPartition, id: Option<TopicId>| {
+        image
+            .topic(&partition.topic)
+            .is_some_and(|topic| id.is_none_or(|id| id == topic.id) && topic.partition(partition.partition).is_some())
+    };
+    let strays: Vec<_> = logs.partitions().into_iter().filter(|(partition, id)| !known(partition, *id)).collect();
+    if is_new_cluster && !strays.is_empty() {
+        let example = strays.first().map(|(partition, _)| partition.to_string());
+        warn!(
+            logs = strays.len(),
+            example, "the log directories hold logs of topics that the metadata does not know; they are left alone"
+        );
+        return;
+    }
+    for (partition, _) in strays {
+        if let Err(error) = logs.set_aside(&partition) {
+            warn!(%partition, %error, "a log without a topic cannot be set aside");
+        }
+    }
+}
+
+/// Hands every image to the replicas, the present one first. Opening logs blocks, so the first is not for a worker.
+async fn follow_metadata(cluster: &Cluster, replicas: &Arc<ReplicaManager>, metrics: &Arc<Metrics>) {
+    let (publisher, replicas, metrics) = (Arc::clone(&cluster.publisher), Arc::clone(replicas), Arc::clone(metrics));
+    let listening = tokio::task::spawn_blocking(move || {
+        publisher.listen(Box::new(move |old, new| replicas.apply(&metrics.topics, old, new)));
+    });
+    if let Err(error) = listening.await {
+        error!(%error, "replicas do not follow the metadata");
+    }
+}
+
+fn join(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",")
+}

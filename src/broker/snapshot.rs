@@ -1,0 +1,89 @@
+//! What the broker is like at the moment of a scrape.
+
+use std::sync::Arc;
+
+use crate::api::Services;
+use crate::ids::BrokerId;
+use crate::metadata::image::{MetadataImage, TopicImage};
+use crate::metrics::{BrokerState, ControllerSnapshot, PartitionSnapshot, Snapshot};
+use crate::net::RequestMemory;
+use crate::replication::{HostedTopic, Partition};
+
+/// Collects the state of `services`.
+pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: BrokerState) -> Snapshot {
+    let image = services.metadata.current();
+    let (sessions, _) = services.fetch_sessions.counts();
+    let (used, available) = memory.used_and_available_bytes();
+    let (read, written) = crate::io::process_disk_bytes();
+    Snapshot {
+        broker_state,
+        partitions: partitions(services, &image),
+        offline_log_directories: services.logs.offline_directory_count(),
+        controller: (image.controller == Some(services.broker_id)).then(|| controller(services, &image)),
+        fetch_sessions: sessions,
+        request_memory_used_bytes: used,
+        request_memory_available_bytes: available,
+        disk_read_bytes: read,
+        disk_write_bytes: written,
+        ..Snapshot::default()
+    }
+}
+
+fn partitions(services: &Services, image: &MetadataImage) -> Vec<PartitionSnapshot> {
+    let mut snapshots = Vec::new();
+    for topic in services.replicas.topics() {
+        let Some(topic_image) = image.topic(&topic.name) else { continue };
+        for (index, partition) in topic_image.partitions() {
+            if partition.is_replica(services.broker_id) {
+                snapshots.push(snapshot(services.broker_id, &topic, topic_image, index));
+            }
+        }
+    }
+    snapshots.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    snapshots
+}
+
+fn snapshot(local: BrokerId, topic: &HostedTopic, image: &TopicImage, index: i32) -> PartitionSnapshot {
+    let replica: Option<&Arc<Partition>> = topic.partition(index).ok();
+    let partition = image.partition(index);
+    let leader = partition.and_then(|partition| partition.leader);
+    let log = replica.map(|replica| replica.log());
+    PartitionSnapshot {
+        topic: Arc::clone(&topic.name),
+        partition: index,
+        is_leader: leader == Some(local),
+        leader,
+        preferred_leader: partition.and_then(|partition| partition.replicas.first().copied()),
+        replicas: partition.map_or(0, |partition| partition.replicas.len()),
+        in_sync_replicas: partition.map_or(0, |partition| partition.isr.len()),
+        min_in_sync_replicas: log.map_or(1, |log| log.config().min_insync_replicas as usize),
+        is_offline: log.is_none_or(|log| log.health().is_offline()),
+        size_bytes: log.map_or(0, |log| log.size_bytes()),
+        segments: log.map_or(0, |log| log.segment_count()),
+        log_start_offset: log.map_or_else(Default::default, |log| log.log_start_offset()),
+        high_watermark: log.map_or_else(Default::default, |log| log.high_watermark()),
+        log_end_offset: log.map_or_else(Default::default, |log| log.log_end_offset()),
+    }
+}
+
+fn controller(services: &Services, image: &MetadataImage) -> ControllerSnapshot {
+    let all = || image.topics().flat_map(|topic| topic.partitions.iter());
+    ControllerSnapshot {
+        topics: image.topics().len(),
+        partitions: image.partition_count(),
+        offline_partitions: all().filter(|partition| partition.leader.is_none()).count(),
+        preferred_replica_imbalance: all()
+            .filter(|partition| partition.leader.is_some() && partition.leader != partition.replicas.first().copied())
+            .count(),
+        fenced_brokers: 0,
+        brokers: image
+            .brokers
+            .values()
+            .map(|broker| {
+                let endpoint = broker.endpoint(&services.config.inter_broker_listener_name);
+                let address = endpoint.map_or_else(String::new, |at| format!("{}:{}", at.host, at.port));
+                (broker.id, address)
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,67 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use super::telemetry::LogOptions;
+use crate::config::Sources;
+
+const AFTER_HELP: &str = "\
+With nothing given, one node listens on localhost:9092 and keeps its data in ./ottla-data.
+
+Settings are Kafka's keys. A later source wins over an earlier one: defaults, --config, environment, --set.
+In the environment log.retention.ms is OTTLA_LOG_RETENTION_MS (or KAFKA_LOG_RETENTION_MS, as in Kafka's image): _ stands
+for a dot, __ for an underscore, ___ for a dash.";
+
+/// A Kafka-wire-compatible broker.
+#[derive(Debug, Parser)]
+#[command(name = "ottla", version, about, after_help = AFTER_HELP)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub options: ConfigOptions,
+
+    #[command(flatten)]
+    pub log: LogOptions,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print every key with its value, its source and what it means, and exit.
+    Config,
+}
+
+/// Where the configuration comes from.
+#[derive(Args, Debug)]
+pub(super) struct ConfigOptions {
+    /// A server.properties file, Kafka's own or one like it.
+    #[arg(long, value_name = "FILE", env = "OTTLA_CONFIG", global = true)]
+    config: Option<PathBuf>,
+
+    /// One setting; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
+    set: Vec<String>,
+}
+
+impl ConfigOptions {
+    /// Reads the file and the environment.
+    pub(super) fn sources(&self) -> anyhow::Result<Sources> {
+        let file = match &self.config {
+            Some(path) => {
+                let text = crate::io::read_text(path)
+                    .with_context(|| format!("cannot read configuration file {}", path.display()))?;
+                Some((path.clone(), text))
+            }
+            None => None,
+        };
+        // A name or value that is no text can be no setting.
+        let env = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Ok(Sources { file, env, set: self.set.clone() })
+    }
+}
