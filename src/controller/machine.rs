@@ -20,7 +20,7 @@ use crate::metadata::image::{ConfigOverrides, MAX_TOPIC_PARTITIONS};
 use crate::metadata::{LeaderRecoveryState, MetadataImage, PartitionImage, Revision, TopicImage};
 
 /// The most partitions that one request may create, as in Kafka.
-const MAX_NEW_PARTITIONS: i32 = 10_000;
+const MAX_NEW_PARTITIONS: i64 = 10_000;
 
 /// A topic to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,7 +129,6 @@ fn place_topic(
         ));
     }
     let partitions = if new.partitions == -1 { defaults.partitions } else { new.partitions };
-    check_size(partitions)?;
     let replication_factor =
         if new.replication_factor == -1 { defaults.replication_factor } else { new.replication_factor };
     place(&usable_brokers(image), partitions as usize, replication_factor, random).map_err(|error| {
@@ -138,9 +137,19 @@ fn place_topic(
     })
 }
 
-fn check_size(new_partitions: i32) -> Result<(), AdminError> {
+/// Refuses a whole request that asks for too much.
+pub(super) fn check_request(topics: &[NewTopic], defaults: TopicDefaults) -> Result<(), AdminError> {
+    let partitions = topics.iter().map(|topic| match (topic.assignments.len(), topic.partitions) {
+        (0, -1) => i64::from(defaults.partitions),
+        (0, partitions) => i64::from(partitions.max(0)),
+        (assigned, _) => assigned as i64,
+    });
+    check_size(partitions.sum())
+}
+
+fn check_size(new_partitions: i64) -> Result<(), AdminError> {
     if new_partitions > MAX_NEW_PARTITIONS {
-        let message = "Unable to perform excessively large batch operation.";
+        let message = "Excessively large number of partitions per request.";
         return Err(AdminError::new(ErrorCode::PolicyViolation, message));
     }
     Ok(())
@@ -168,7 +177,7 @@ pub(super) fn plan_partitions(
         return refuse(format!("A topic has at most {MAX_TOPIC_PARTITIONS} partitions."));
     }
     let additional = new.count - existing;
-    check_size(additional)?;
+    check_size(i64::from(additional))?;
     let replication_factor = topic.partitions.first().map_or(0, |partition| partition.replicas.len());
     let replicas = match &new.assignments {
         Some(assignments) => assignment::of_new_partitions(image, assignments, additional, replication_factor)?,

@@ -65,10 +65,10 @@ type Numbered = (usize, Step);
 
 fn transaction(batch: &[Numbered]) -> Txn {
     let mut compares: Vec<Compare> = Vec::new();
-    let mut compared: BTreeSet<&Bytes> = BTreeSet::new();
+    let mut seen: BTreeSet<&Bytes> = BTreeSet::new();
     for compare in batch.iter().flat_map(|(_, step)| &step.compares) {
         // Steps of one batch share compares, of their broker's registration for one.
-        if compared.insert(compare.key()) || !compares.contains(compare) {
+        if seen.insert(compare.key()) || !compares.contains(compare) {
             compares.push(compare.clone());
         }
     }

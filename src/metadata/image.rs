@@ -16,8 +16,7 @@ use crate::ids::{
     BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, PartitionIndex, TopicId, TopicName, TopicPartition,
 };
 
-/// Overrides of configuration, by key; values are unparsed.
-pub type ConfigOverrides = BTreeMap<String, String>;
+pub use crate::config::ConfigOverrides;
 
 /// The most partitions that a topic may claim; what the store says is not trusted with more memory.
 pub const MAX_TOPIC_PARTITIONS: i32 = 100_000;

@@ -30,7 +30,7 @@ impl Default for HistoryLimits {
 
 /// One state of a key; without a value it is a deletion.
 #[derive(Clone, Debug)]
-struct Version {
+struct State {
     create_revision: Revision,
     mod_revision: Revision,
     version: i64,
@@ -50,7 +50,7 @@ struct Lease {
 pub(super) struct Mvcc {
     revision: Revision,
     compact_revision: Revision,
-    keys: BTreeMap<Bytes, Vec<Version>>,
+    keys: BTreeMap<Bytes, Vec<State>>,
     /// One batch for each revision from `compact_revision + 1` to `revision`.
     history: VecDeque<EventBatch>,
     history_bytes: usize,
@@ -62,7 +62,7 @@ impl Mvcc {
     /// A store that has just these keys and no history. Leases that they hang on have lapsed.
     pub(super) fn restore(revision: Revision, kvs: impl IntoIterator<Item = KeyValue>) -> Self {
         let keys = kvs.into_iter().map(|kv| {
-            let version = Version {
+            let version = State {
                 create_revision: kv.create_revision,
                 mod_revision: kv.mod_revision,
                 version: kv.version,
@@ -121,7 +121,7 @@ impl Mvcc {
         })
     }
 
-    fn current(&self, key: &Bytes) -> Option<&Version> {
+    fn current(&self, key: &Bytes) -> Option<&State> {
         self.keys.get(key)?.last().filter(|version| version.value.is_some())
     }
 
@@ -195,7 +195,7 @@ impl Mvcc {
             lease.keys.insert(key.clone());
         }
         let (create_revision, version) = before.map_or((revision, 1), |(created, version, _)| (created, version + 1));
-        let version = Version { create_revision, mod_revision: revision, version, lease, value: Some(value.clone()) };
+        let version = State { create_revision, mod_revision: revision, version, lease, value: Some(value.clone()) };
         self.keys.entry(key.clone()).or_default().push(version);
         let version = before.map_or(1, |(_, version, _)| version + 1);
         Event::Put(KeyValue { key, value, create_revision, mod_revision: revision, version, lease })
@@ -204,7 +204,7 @@ impl Mvcc {
     fn delete(&mut self, key: Bytes, revision: Revision) -> Event {
         self.detach(&key, self.current(&key).and_then(|v| v.lease));
         let tombstone =
-            Version { create_revision: revision, mod_revision: revision, version: 0, lease: None, value: None };
+            State { create_revision: revision, mod_revision: revision, version: 0, lease: None, value: None };
         self.keys.entry(key.clone()).or_default().push(tombstone);
         Event::Delete { key, mod_revision: revision }
     }
@@ -357,7 +357,7 @@ impl Mvcc {
     }
 }
 
-impl Version {
+impl State {
     fn key_value(&self, key: &Bytes) -> Option<KeyValue> {
         Some(KeyValue {
             key: key.clone(),

@@ -42,7 +42,7 @@ pub struct ProducerIdsValue {
 pub type FeaturesValue = BTreeMap<String, i16>;
 
 /// `configs/<kind>/<name>`: overrides, as text.
-pub type ConfigValue = BTreeMap<String, String>;
+pub type ConfigValue = crate::config::ConfigOverrides;
 
 /// `brokers/<id>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

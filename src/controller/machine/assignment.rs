@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{NewTopic, check_size};
+use super::NewTopic;
 use crate::controller::AdminError;
 use crate::error::ErrorCode;
 use crate::ids::BrokerId;
@@ -24,7 +24,6 @@ pub(super) fn of_new_topic(image: &MetadataImage, new: &NewTopic) -> Result<Vec<
     if new.partitions != -1 {
         return not_both("numPartitions");
     }
-    check_size(i32::try_from(new.assignments.len()).unwrap_or(i32::MAX))?;
     let mut by_partition = BTreeMap::new();
     let mut replication_factor = None;
     for (partition, replicas) in &new.assignments {

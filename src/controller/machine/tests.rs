@@ -94,8 +94,6 @@ fn sizes_are_checked() {
     for (partitions, replicas, expected) in [
         (0, 1, "InvalidPartitions: Number of partitions was set to an invalid non-positive value."),
         (-2, 1, "InvalidPartitions: Number of partitions was set to an invalid non-positive value."),
-        (10_001, 1, "PolicyViolation: Unable to perform excessively large batch operation."),
-        (i32::MAX, 1, "PolicyViolation: Unable to perform excessively large batch operation."),
         (1, 0, "InvalidReplicationFactor: Replication factor must be larger than 0, or -1 to use the default value."),
         (
             1,
@@ -217,7 +215,7 @@ fn partitions_are_never_taken_away() {
         (2, "InvalidPartitions: Topic already has 2 partition(s)."),
         (1, "InvalidPartitions: The topic t currently has 2 partition(s); 1 would not be an increase."),
         (-1, "InvalidPartitions: The topic t currently has 2 partition(s); -1 would not be an increase."),
-        (20_000, "PolicyViolation: Unable to perform excessively large batch operation."),
+        (20_000, "PolicyViolation: Excessively large number of partitions per request."),
         (i32::MAX, "InvalidPartitions: A topic has at most 100000 partitions."),
     ] {
         assert_eq!(refused(enlarge(&image, count, None)), expected);

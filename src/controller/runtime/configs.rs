@@ -2,6 +2,7 @@
 
 use super::{Controller, MAX_ATTEMPTS, too_contended};
 use crate::controller::AdminError;
+use crate::controller::machine::validate_topic_name;
 use crate::error::ErrorCode;
 use crate::metadata::MetadataImage;
 use crate::metadata::image::ConfigOverrides;
@@ -55,6 +56,7 @@ impl Controller {
 fn check_exists(image: &MetadataImage, resource: &ConfigResource) -> Result<(), AdminError> {
     match resource {
         ConfigResource::Topic(name) if image.topic(name).is_none() => {
+            validate_topic_name(name)?;
             let message = format!("The topic '{name}' does not exist.");
             Err(AdminError::new(ErrorCode::UnknownTopicOrPartition, message))
         }

@@ -119,17 +119,15 @@ impl Controller {
             let message = format!("Another broker is registered with broker id {id}.");
             return Err(AdminError::new(ErrorCode::DuplicateBrokerRegistration, message));
         }
-        match existing.lease {
-            // With all else that hangs on it: it may be controller.
-            Some(lease) => match self.parts.store.revoke_lease(lease).await {
-                Ok(()) | Err(StoreError::LeaseNotFound(_)) => Ok(()),
-                Err(error) => Err(error.into()),
-            },
-            None => {
-                let unchanged = Compare::ModRevision(existing.key.clone(), existing.mod_revision);
-                self.txn(Txn::when(vec![unchanged], vec![Operation::delete(existing.key.clone())])).await?;
-                Ok(())
-            }
+        let Some(lease) = existing.lease else {
+            let unchanged = Compare::ModRevision(existing.key.clone(), existing.mod_revision);
+            self.txn(Txn::when(vec![unchanged], vec![Operation::delete(existing.key.clone())])).await?;
+            return Ok(());
+        };
+        // With all else that hangs on it: it may be controller.
+        match self.parts.store.revoke_lease(lease).await {
+            Ok(()) | Err(StoreError::LeaseNotFound(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

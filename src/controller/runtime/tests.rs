@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::*;
 use crate::controller::{NewPartitions, NewTopic, TopicRef};
@@ -40,7 +40,7 @@ fn memory() -> Arc<dyn MetadataStore> {
     Arc::new(MemoryStore::new(ManualClock::at(0)))
 }
 
-fn embedded(path: &PathBuf) -> Arc<dyn MetadataStore> {
+fn embedded(path: &Path) -> Arc<dyn MetadataStore> {
     Arc::new(EmbeddedStore::open(RealDisk::new(1).unwrap(), path, ManualClock::at(0)).unwrap())
 }
 
@@ -184,6 +184,18 @@ async fn validation_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_request_is_bounded() {
+    let world = World::start(memory()).await;
+    let many = |count| vec![new_topic("a", 5_000), new_topic("b", 5_000), new_topic("c", count)];
+    let results = world.controller.create_topics(many(1), false).await;
+    let refused = AdminError::new(ErrorCode::PolicyViolation, "Excessively large number of partitions per request.");
+    assert!(results.iter().all(|result| *result == Err(refused.clone())), "{results:?}");
+    // A topic that is refused for itself does not count.
+    let results = world.controller.create_topics(many(0), true).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2);
+}
+
+#[tokio::test]
 async fn topics_are_enlarged() {
     let world = World::start(memory()).await;
     world.create("t", 2).await.unwrap();
@@ -250,6 +262,7 @@ async fn configs_change_by_compare_and_swap() {
     assert_eq!(world.image().cluster_default_configs().len(), 1);
     for (unknown, expected) in [
         (ConfigResource::Topic("none".into()), ErrorCode::UnknownTopicOrPartition),
+        (ConfigResource::Topic("no name".into()), ErrorCode::InvalidTopicException),
         (ConfigResource::Broker(BrokerId(9)), ErrorCode::BrokerIdNotRegistered),
     ] {
         assert_eq!(code(world.controller.alter_configs(&unknown, false, |_| Ok(overrides(&[]))).await), expected);

@@ -11,7 +11,8 @@ use tracing::{info, warn};
 use super::{Controller, MAX_ATTEMPTS, too_contended};
 use crate::controller::AdminError;
 use crate::controller::machine::{
-    CreatedTopic, NewPartitions, NewTopic, TopicNames, TopicPlan, TopicRef, plan_partitions, plan_topic,
+    CreatedTopic, NewPartitions, NewTopic, TopicNames, TopicPlan, TopicRef, check_request, plan_partitions,
+    plan_topic,
 };
 use crate::controller::steps::{Outcome, Step};
 use crate::error::ErrorCode;
@@ -36,6 +37,9 @@ impl Controller {
         topics: Vec<NewTopic>,
         validate_only: bool,
     ) -> Vec<Result<CreatedTopic, AdminError>> {
+        if let Err(error) = check_request(&topics, self.parts.defaults) {
+            return topics.iter().map(|_| Err(error.clone())).collect();
+        }
         let mut results: Vec<Result<CreatedTopic, AdminError>> =
             topics.iter().map(|_| Err(too_contended())).collect();
         let mut open: Vec<usize> = refuse_duplicates(&topics, &mut results);

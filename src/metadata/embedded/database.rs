@@ -142,7 +142,7 @@ fn create(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
     name.push(".tmp");
     let temporary = path.with_file_name(name);
     disk.remove_file(&temporary).map_err(io)?;
-    let fill = |file: &redb::Database| -> Result<(), redb::Error> {
+    let initialize = |file: &redb::Database| -> Result<(), redb::Error> {
         let txn = file.begin_write()?;
         txn.open_table(KEYS)?;
         let mut meta = txn.open_table(META)?;
@@ -153,7 +153,7 @@ fn create(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
     };
     let backend = Backend { file: disk.open(&temporary, OpenMode::Create).map_err(io)?, sync_failed: Arc::default() };
     let file = builder().create_with_backend(backend).map_err(|error| describe(path, error.into()))?;
-    fill(&file).map_err(|error| describe(path, error))?;
+    initialize(&file).map_err(|error| describe(path, error))?;
     drop(file);
     disk.rename(&temporary, path).map_err(io)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());

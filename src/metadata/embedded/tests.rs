@@ -1,14 +1,12 @@
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicI32, Ordering};
-
 use super::*;
-use crate::io::{DirectoryEntry, DirectoryLock, DiskFile, DiskSpace, OpenMode, RealDisk, SyncDone, SyncRequest};
+use crate::io::RealDisk;
+use crate::io::sim::{SimDisk, SimFault, SimOperation};
 use crate::metadata::conformance::open;
 use crate::metadata::store::{KeyValue, Operation};
 use crate::time::ManualClock;
 
-fn put(key: impl ToString, value: &str) -> Txn {
-    Txn::of(vec![Operation::put(key.to_string(), value.to_owned())])
+fn put(key: &str, value: &str) -> Txn {
+    Txn::of(vec![Operation::put(key.to_owned(), value.to_owned())])
 }
 
 async fn content(store: &EmbeddedStore) -> Vec<KeyValue> {
@@ -88,7 +86,7 @@ async fn a_damaged_file_is_an_error_and_no_crash() {
     {
         let store = open(&path, &clock);
         for number in 0..100 {
-            store.txn(put(number, &"x".repeat(200))).await.unwrap();
+            store.txn(put(&number.to_string(), &"x".repeat(200))).await.unwrap();
         }
     }
     let disk = RealDisk::new(1).unwrap();
@@ -135,122 +133,29 @@ async fn another_format_is_named() {
     assert!(matches!(error, OpenError::Format { found: 2, .. }), "{error}");
 }
 
-/// The real disk, with writes that fail once `writes_left` is used up, and syncs that fail when told to.
-#[derive(Debug)]
-struct FaultyDisk {
-    disk: Arc<RealDisk>,
-    faults: Arc<Faults>,
+const PATH: &str = "/data/ottla.redb";
+
+fn simulated(seed: u64) -> Arc<SimDisk> {
+    let disk = SimDisk::new(seed);
+    disk.create_directory(Path::new("/data")).unwrap();
+    disk.sync_directory(Path::new("/")).unwrap();
+    disk
 }
 
-#[derive(Debug)]
-struct Faults {
-    writes_left: AtomicI32,
-    syncs_left: AtomicI32,
-}
-
-#[derive(Debug)]
-struct FaultyFile {
-    file: Arc<dyn DiskFile>,
-    faults: Arc<Faults>,
-}
-
-fn count_down(left: &AtomicI32, error: io::ErrorKind) -> io::Result<()> {
-    if left.fetch_sub(1, Ordering::SeqCst) > 0 { Ok(()) } else { Err(error.into()) }
-}
-
-impl DiskFile for FaultyFile {
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, position)
-    }
-    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> io::Result<Option<usize>> {
-        self.file.read_cached_at(buffer, position)
-    }
-    fn write_all_at(&self, slices: &[io::IoSlice<'_>], position: u64) -> io::Result<()> {
-        count_down(&self.faults.writes_left, io::ErrorKind::StorageFull)?;
-        self.file.write_all_at(slices, position)
-    }
-    fn size_bytes(&self) -> io::Result<u64> {
-        self.file.size_bytes()
-    }
-    fn set_size_bytes(&self, size_bytes: u64) -> io::Result<()> {
-        self.file.set_size_bytes(size_bytes)
-    }
-    fn sync(&self) -> io::Result<()> {
-        count_down(&self.faults.syncs_left, io::ErrorKind::Other)?;
-        self.file.sync()
-    }
-    fn as_os_file(&self) -> Option<&std::fs::File> {
-        None
-    }
-}
-
-impl Disk for FaultyDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(FaultyFile { file: self.disk.open(path, mode)?, faults: Arc::clone(&self.faults) }))
-    }
-    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-        self.disk.read(path, max_bytes)
-    }
-    fn write_atomically(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        self.disk.write_atomically(path, content)
-    }
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        self.disk.create_directory(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
-        self.disk.list(path)
-    }
-    fn exists(&self, path: &Path) -> bool {
-        self.disk.exists(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove_file(path)
-    }
-    fn remove_directory(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove_directory(path)
-    }
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        self.disk.sync_directory(path)
-    }
-    fn submit_sync(&self, request: SyncRequest, done: SyncDone) {
-        self.disk.submit_sync(request, done);
-    }
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn DirectoryLock>> {
-        self.disk.lock(path)
-    }
-    fn space(&self, path: &Path) -> io::Result<DiskSpace> {
-        self.disk.space(path)
-    }
-}
-
-struct Faulty {
-    _directory: tempfile::TempDir,
-    path: PathBuf,
-    faults: Arc<Faults>,
-    store: EmbeddedStore,
-}
-
-fn faulty() -> Faulty {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ottla.redb");
-    let faults = Arc::new(Faults { writes_left: AtomicI32::new(i32::MAX), syncs_left: AtomicI32::new(i32::MAX) });
-    let disk = FaultyDisk { disk: RealDisk::new(1).unwrap(), faults: Arc::clone(&faults) };
-    let store = EmbeddedStore::open(Arc::new(disk), &path, ManualClock::at(0)).unwrap();
-    Faulty { _directory: directory, path, faults, store }
+fn try_open(disk: &Arc<SimDisk>) -> Result<EmbeddedStore, OpenError> {
+    EmbeddedStore::open(disk.clone(), Path::new(PATH), ManualClock::at(0))
 }
 
 #[tokio::test]
 async fn a_full_disk_is_a_state() {
-    let Faulty { _directory, path, faults, store } = faulty();
+    let disk = simulated(1);
+    let store = try_open(&disk).unwrap();
     let lease = store.grant_lease(Duration::from_secs(10)).await.unwrap();
     let leased = Operation::Put { key: "leased".into(), value: "1".into(), lease: Some(lease) };
     store.txn(Txn::of(vec![leased])).await.unwrap();
     let revision = store.txn(put("a", "1")).await.unwrap().revision;
     for writes in 0..3 {
-        faults.writes_left.store(writes, Ordering::SeqCst);
+        disk.fail_after(SimOperation::Write, writes, SimFault::NoSpace);
         for change in [put("a", "2"), put("b", "2")] {
             let error = store.txn(change).await.unwrap_err();
             assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
@@ -259,25 +164,69 @@ async fn a_full_disk_is_a_state() {
         assert_eq!(content(&store).await.len(), 2, "what failed is not seen");
         assert_eq!(store.state.revision(), revision);
     }
-    faults.writes_left.store(i32::MAX, Ordering::SeqCst);
+    disk.heal();
     // The lease whose revocation failed is revoked at last.
     let expiry = store.txn(put("a", "3")).await.unwrap();
     assert_eq!(expiry.revision, Revision(revision.0 + 2));
     let expected = content(&store).await;
     assert_eq!(expected.iter().map(|kv| &kv.value[..]).collect::<Vec<_>>(), [b"3"]);
     drop(store);
-    assert_eq!(content(&open(&path, &ManualClock::at(0))).await, expected);
+    assert_eq!(content(&try_open(&disk).unwrap()).await, expected);
 }
 
 #[tokio::test]
 async fn a_failed_sync_is_never_retried() {
-    let Faulty { _directory, path, faults, store } = faulty();
+    let disk = simulated(2);
+    let store = try_open(&disk).unwrap();
     store.txn(put("a", "1")).await.unwrap();
-    faults.syncs_left.store(0, Ordering::SeqCst);
+    disk.fail_after(SimOperation::Sync, 0, SimFault::NoSpace);
     assert!(store.txn(put("a", "2")).await.is_err());
-    faults.syncs_left.store(i32::MAX, Ordering::SeqCst);
+    disk.heal();
     assert!(store.txn(put("a", "3")).await.is_err());
     assert_eq!(content(&store).await[0].value, "1", "reads go on");
     drop(store);
-    open(&path, &ManualClock::at(0));
+    disk.crash(2);
+    let value = content(&try_open(&disk).unwrap()).await[0].value.clone();
+    assert!(value == "1" || value == "2", "{value:?}");
+}
+
+/// Crashes at every write of a node's first seconds: what was answered is there, whole, and what was not is there
+/// as a whole or not at all.
+#[tokio::test]
+async fn a_crash_at_any_write_loses_nothing_answered() {
+    let (mut in_creation, mut in_use) = (0, 0);
+    for seed in 0..120 {
+        let disk = simulated(seed);
+        disk.fail_after(SimOperation::Write, seed % 60, SimFault::Io);
+        let mut answered = 0;
+        let created = try_open(&disk);
+        if let Ok(store) = &created {
+            for number in 1..30 {
+                let both = vec![
+                    Operation::put("a", number.to_string()),
+                    Operation::put("b", format!("{number}{}", "x".repeat(100 * number))),
+                ];
+                if store.txn(Txn::of(both)).await.is_err() {
+                    break;
+                }
+                answered = number;
+            }
+            in_use += 1;
+        } else {
+            in_creation += 1;
+        }
+        if seed % 2 == 0 {
+            disk.crash(seed);
+        } else {
+            disk.kill();
+        }
+        drop(created);
+        disk.heal();
+        let kvs = content(&try_open(&disk).unwrap()).await;
+        let found: Vec<String> =
+            kvs.iter().map(|kv| String::from_utf8_lossy(&kv.value).trim_end_matches('x').to_owned()).collect();
+        let expected = |number: usize| if number == 0 { vec![] } else { vec![number.to_string(); 2] };
+        assert!(found == expected(answered) || found == expected(answered + 1), "seed {seed}: {answered}, {found:?}");
+    }
+    assert!(in_creation > 5 && in_use > 30, "{in_creation} {in_use}");
 }
