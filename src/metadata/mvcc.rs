@@ -196,7 +196,7 @@ impl Mvcc {
         }
         let (create_revision, version) = before.map_or((revision, 1), |(created, version, _)| (created, version + 1));
         let version = State { create_revision, mod_revision: revision, version, lease, value: Some(value.clone()) };
-        self.keys.entry(key.clone()).or_default().push(version);
+        self.push(&key, version);
         let version = before.map_or(1, |(_, version, _)| version + 1);
         Event::Put(KeyValue { key, value, create_revision, mod_revision: revision, version, lease })
     }
@@ -205,8 +205,18 @@ impl Mvcc {
         self.detach(&key, self.current(&key).and_then(|v| v.lease));
         let tombstone =
             State { create_revision: revision, mod_revision: revision, version: 0, lease: None, value: None };
-        self.keys.entry(key.clone()).or_default().push(tombstone);
+        self.push(&key, tombstone);
         Event::Delete { key, mod_revision: revision }
+    }
+
+    /// Most keys have one state most of the time: room for more would be most of what a store holds.
+    fn push(&mut self, key: &Bytes, state: State) {
+        match self.keys.get_mut(key) {
+            Some(states) => states.push(state),
+            None => {
+                self.keys.insert(key.clone(), vec![state]);
+            }
+        }
     }
 
     fn detach(&mut self, key: &Bytes, lease: Option<LeaseId>) {
@@ -315,6 +325,8 @@ impl Mvcc {
             versions.drain(..kept + usize::from(deletion));
             if versions.is_empty() {
                 self.keys.remove(event.key());
+            } else {
+                versions.shrink_to_fit();
             }
         }
     }

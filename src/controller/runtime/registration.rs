@@ -19,6 +19,8 @@ use crate::metadata::values::{self, BrokerValue, ControllerValue, EndpointValue,
 use crate::metadata::{Endpoint, MetadataImage, PartitionImage};
 
 const RETRY: Duration = Duration::from_millis(500);
+/// Partitions whose new leader epochs are under way at once: bounds what a restart takes in memory.
+const MAX_RENEWED_AT_ONCE: usize = 2000;
 
 /// What a broker says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,23 +190,35 @@ impl Controller {
         let epoch = self
             .broker_epoch()
             .ok_or_else(|| AdminError::new(ErrorCode::BrokerNotAvailable, "The broker is not registered."))?;
+        let partitions = select(&*self.image().await?);
         let mut renewed = 0;
-        let mut last_written = Revision(0);
-        let mut image = self.image().await?;
-        let mut open = select(&image);
+        for some in partitions.chunks(MAX_RENEWED_AT_ONCE) {
+            renewed += self.renew_some(epoch, some.to_vec()).await?;
+        }
+        Ok(renewed)
+    }
+
+    async fn renew_some(
+        &self,
+        epoch: BrokerEpoch,
+        mut open: Vec<(TopicId, PartitionIndex)>,
+    ) -> Result<usize, AdminError> {
+        let mut renewed = 0;
         for _ in 0..MAX_ATTEMPTS {
-            let mut steps = Vec::new();
-            let mut stepped = Vec::new();
-            for (topic, number) in open {
+            let image = self.image().await?;
+            if image.broker(self.parts.broker_id).is_none_or(|broker| broker.epoch != epoch) {
+                return Err(AdminError::new(ErrorCode::StaleBrokerEpoch, "The broker's registration has lapsed."));
+            }
+            let (mut steps, mut stepped) = (Vec::new(), Vec::new());
+            for (topic, number) in std::mem::take(&mut open) {
                 let partition = image.topic_by_id(topic).and_then(|topic| topic.partition(number));
-                if let Some(step) =
-                    partition.and_then(|partition| self.renew_step(&image, topic, number, partition, epoch))
-                {
+                let step = partition.and_then(|found| self.renew_step(&image, topic, number, found, epoch));
+                if let Some(step) = step {
                     steps.push(step);
                     stepped.push((topic, number));
                 }
             }
-            open = Vec::new();
+            let mut last_written = Revision(0);
             for (partition, outcome) in stepped.into_iter().zip(self.run(steps).await) {
                 match outcome {
                     Outcome::Done(revision) => {
@@ -215,13 +229,9 @@ impl Controller {
                     Outcome::Failed(error) => return Err(error.into()),
                 }
             }
+            self.shown(last_written).await;
             if open.is_empty() {
-                self.shown(last_written).await;
                 return Ok(renewed);
-            }
-            image = self.image().await?;
-            if image.broker(self.parts.broker_id).is_none_or(|broker| broker.epoch != epoch) {
-                return Err(AdminError::new(ErrorCode::StaleBrokerEpoch, "The broker's registration has lapsed."));
             }
         }
         Err(too_contended())
