@@ -184,7 +184,7 @@ fn what_was_flushed_survives_a_crash() {
         case.log.request_flush();
         case.disk.crash(seed);
         let mut names: Vec<_> = case.disk.list(Path::new("/data/topic-0")).unwrap();
-        names.retain(|entry| entry.name.ends_with(".log"));
+        names.retain(|entry| matches!(FileKind::parse(&entry.name), Some((FileKind::Log, _))));
         names.sort_by(|one, other| one.name.cmp(&other.name));
         let paths = names.iter().map(|entry| Path::new("/data/topic-0").join(&entry.name));
         let found: Vec<u8> = paths.flat_map(|path| case.disk.read(&path, 1 << 20).unwrap()).collect();

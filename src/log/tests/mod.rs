@@ -1,6 +1,7 @@
 //! The log as a whole, on a real disk.
 
 mod appending;
+mod concurrency;
 mod dump;
 mod faults;
 mod files;
