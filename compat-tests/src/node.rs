@@ -35,7 +35,8 @@ impl Node {
         Self::with(&[])
     }
 
-    /// A broker with these properties besides host, ports and directory.
+    /// A broker with these properties besides host, ports and directory. `{port}` in a value is the port that
+    /// [`bootstrap`](Self::bootstrap) names; `listeners` given here must hold it.
     pub fn with(properties: &[(&str, &str)]) -> Self {
         Self::on(|_| (), properties)
     }
@@ -50,8 +51,7 @@ impl Node {
         peer::prepare_log_dir(peer, &log_dir);
         let mut all = peer::base_properties(peer, port, other_port, &log_dir);
         for (key, value) in properties {
-            all.retain(|(taken, _)| taken != key);
-            all.push(((*key).to_owned(), (*value).to_owned()));
+            peer::set_property(peer, &mut all, key, &value.replace("{port}", &port.to_string()));
         }
         fs::write(home.path().join("server.properties"), peer::to_text(&all)).expect("a properties file");
         let mut node = Self { peer, port, other_port, home, log_dir, child: None, ready_after: Duration::ZERO };

@@ -92,6 +92,18 @@ pub(crate) fn base_properties(peer: Peer, port: u16, other_port: u16, log_dir: &
     properties
 }
 
+/// Sets a property in place of the one that is there. Kafka's own controller listener stays beside any other.
+pub(crate) fn set_property(peer: Peer, properties: &mut Vec<(String, String)>, key: &str, value: &str) {
+    let before = properties.iter().position(|(taken, _)| taken == key).map(|at| properties.remove(at).1);
+    let controller =
+        before.as_ref().and_then(|before| before.split(',').find(|part| part.starts_with("CONTROLLER:")));
+    let value = match controller {
+        Some(controller) if peer == Peer::Kafka => format!("{value},{controller}"),
+        _ => value.to_owned(),
+    };
+    properties.push((key.to_owned(), value));
+}
+
 /// Kafka starts on a formatted directory only; the formatting is done once and copied from then on.
 pub(crate) fn prepare_log_dir(peer: Peer, log_dir: &Path) {
     if peer == Peer::Ottla || log_dir.join("meta.properties").exists() {

@@ -35,6 +35,12 @@ impl Wire {
         Ok(Self { stream, next_correlation_id: 0, next_answer: 0 })
     }
 
+    /// A second handle on the connection, so that one thread may write while another reads.
+    pub fn split(&self) -> io::Result<Self> {
+        let stream = self.stream.try_clone()?;
+        Ok(Self { stream, next_correlation_id: self.next_correlation_id, next_answer: self.next_answer })
+    }
+
     /// Sends a request and takes the next answer as its own.
     pub fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
         self.send(version, request)?;

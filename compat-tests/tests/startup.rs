@@ -257,42 +257,14 @@ fn kafkas_own_server_properties_starts() -> Result<()> {
         return Ok(());
     }
     let (port, controller_port) = (free_port(), free_port());
-    let listeners = format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
-    let quorum = format!("localhost:{controller_port}");
-    let advertised = format!("PLAINTEXT://localhost:{port},CONTROLLER://localhost:{controller_port}");
-    let stock = [
-        ("process.roles", "broker,controller"),
-        ("node.id", "1"),
-        ("controller.quorum.bootstrap.servers", quorum.as_str()),
-        ("listeners", listeners.as_str()),
-        ("inter.broker.listener.name", "PLAINTEXT"),
-        ("advertised.listeners", advertised.as_str()),
-        ("controller.listener.names", "CONTROLLER"),
-        (
-            "listener.security.protocol.map",
-            "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
-        ),
-        ("num.network.threads", "3"),
-        ("num.io.threads", "8"),
-        ("socket.send.buffer.bytes", "102400"),
-        ("socket.receive.buffer.bytes", "102400"),
-        ("socket.request.max.bytes", "104857600"),
-        ("num.partitions", "1"),
-        ("num.recovery.threads.per.data.dir", "2"),
-        ("offsets.topic.replication.factor", "1"),
-        ("share.coordinator.state.topic.replication.factor", "1"),
-        ("share.coordinator.state.topic.min.isr", "1"),
-        ("transaction.state.log.replication.factor", "1"),
-        ("transaction.state.log.min.isr", "1"),
-        ("log.retention.hours", "168"),
-        ("log.segment.bytes", "1073741824"),
-        ("log.retention.check.interval.ms", "300000"),
-    ];
     let home = home();
-    let mut text = stock.map(|(key, value)| format!("{key}={value}")).to_vec();
-    text.push(format!("log.dirs={}", home.path().join("data").display()));
+    let text = include_str!("../../src/config/testdata/kafka-4.3-server.properties")
+        .replace("PLAINTEXT://:9092,CONTROLLER://:9093", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093")
+        .replace("9092", &port.to_string())
+        .replace("9093", &controller_port.to_string())
+        .replace("/tmp/kraft-combined-logs", &home.path().join("data").display().to_string());
     let file = home.path().join("server.properties");
-    fs::write(&file, text.join("\n"))?;
+    fs::write(&file, text)?;
     let mut child = ottla(&["--config", &file.display().to_string(), "--set", "admin.listeners="]).spawn()?;
     let served = std::panic::catch_unwind(|| {
         ottla_compat_tests::wait::eventually("the broker answers", || {
