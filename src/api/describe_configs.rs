@@ -48,7 +48,7 @@ fn describe(
     resource: &DescribeConfigsResource,
 ) -> Result<Vec<ConfigEntry>, AdminError> {
     let keys: Option<Vec<&str>> =
-        resource.configuration_keys.as_ref().map(|keys| keys.iter().map(|key| key.as_str()).collect());
+        resource.configuration_keys.as_ref().map(|keys| keys.iter().map(StrBytes::as_str).collect());
     let wanted = describe::wanted(keys.as_deref());
     let layers = configs::layers(cx, image);
     Ok(match Resource::from_wire(cx, resource.resource_type, &resource.resource_name)? {

@@ -87,7 +87,7 @@ fn list(cx: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsResponse
         _ => Visibility::LogEnd,
     };
     let mut response = ListOffsetsResponse::default();
-    for topic in request.topics.iter() {
+    for topic in &request.topics {
         let mut seen = HashSet::new();
         let mut listed = ListOffsetsTopicResponse::default();
         listed.name = topic.name.clone();

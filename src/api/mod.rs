@@ -6,6 +6,8 @@
 //! A handler is called in the order of the requests of a connection and answers with an [`Outcome`]: at once, later
 //! (requests behind it start meanwhile), or later and exclusively (they do not).
 
+#![expect(clippy::needless_pass_by_value, reason = "a handler owns its request, also where it only reads it")]
+
 mod context;
 mod leaders;
 mod reply;

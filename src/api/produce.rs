@@ -201,11 +201,8 @@ fn check_records(version: i16, records: Option<Bytes>, is_transactional: bool) -
             "Produce requests with version {version} must have at least one record batch per partition"
         )));
     };
-    let header = match BatchHeader::read(&records) {
-        Ok(header) => header,
-        // The log names what is wrong, and the code that goes with it.
-        Err(_) => return Ok(records),
-    };
+    // What is no header the log refuses, with the code that goes with it.
+    let Ok(header) = BatchHeader::read(&records) else { return Ok(records) };
     if header.magic != MAGIC_V2 || header.size_bytes() < records.len() {
         return Err(invalid_record(format!(
             "Produce requests with version {version} are only allowed to contain exactly one record batch per partition"
@@ -262,7 +259,11 @@ impl Produced {
     }
 }
 
-fn topic_response(cx: &RequestContext, topic: ProducedTopic, leaders: &mut CurrentLeaders) -> TopicProduceResponse {
+fn topic_response(
+    cx: &RequestContext,
+    topic: ProducedTopic,
+    leaders: &mut CurrentLeaders<'_>,
+) -> TopicProduceResponse {
     let mut response = TopicProduceResponse::default();
     if cx.version >= TOPIC_IDS_SINCE {
         response.topic_id = topic.id.0;
@@ -277,7 +278,7 @@ fn topic_response(cx: &RequestContext, topic: ProducedTopic, leaders: &mut Curre
 fn partition_response(
     cx: &RequestContext,
     partition: ProducedPartition,
-    leaders: &mut CurrentLeaders,
+    leaders: &mut CurrentLeaders<'_>,
 ) -> PartitionProduceResponse {
     let mut response = PartitionProduceResponse::default();
     response.index = partition.index;

@@ -135,7 +135,7 @@ impl Broker {
         let registration = BrokerRegistration {
             rack: config.broker_rack.clone(),
             endpoints,
-            directories: directories.online().iter().map(|directory| directory.id()).collect(),
+            directories: directories.online().iter().map(super::log::log_directory::LogDirectory::id).collect(),
         };
         let metrics = Arc::new(Metrics::new());
         let logs = load_logs(&config, &cluster, directories, &clock).await?;

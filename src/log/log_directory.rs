@@ -177,7 +177,7 @@ fn check_unrelated(entries: &[DirectoryEntry], path: &Path) -> Result<(), Direct
     let mut found =
         foreign.iter().take(MAX_NAMES_TOLD).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
     if foreign.len() > MAX_NAMES_TOLD {
-        found.push_str(&format!(" and {} more", foreign.len() - MAX_NAMES_TOLD));
+        found = format!("{found} and {} more", foreign.len() - MAX_NAMES_TOLD);
     }
     Err(DirectoryError::Foreign { path: path.to_path_buf(), found })
 }

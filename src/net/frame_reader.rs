@@ -13,14 +13,14 @@ const READ_AHEAD_BYTES: usize = 16 * 1024;
 
 /// One request as it came, with the room it takes.
 #[derive(Debug)]
-pub struct Frame {
+pub(super) struct Frame {
     pub bytes: Bytes,
     pub lease: MemoryLease,
 }
 
 /// Why no more frames come from a connection.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub(super) enum ReadError {
     #[error(transparent)]
     Frame(#[from] FrameError),
     #[error("{0}")]
@@ -31,7 +31,7 @@ pub enum ReadError {
 
 /// The receiving side of one connection.
 #[derive(Debug)]
-pub struct FrameReader {
+pub(super) struct FrameReader {
     caps: FrameCaps,
     memory: RequestMemory,
     /// Empty and without memory of its own while the connection is idle.
@@ -41,13 +41,13 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    pub fn new(caps: FrameCaps, memory: RequestMemory) -> Self {
+    pub(super) fn new(caps: FrameCaps, memory: RequestMemory) -> Self {
         Self { caps, memory, buffer: BytesMut::new(), lease: None }
     }
 
     /// The next frame; none when the client has closed between two frames. May be dropped and called again: what was
     /// read stays in the reader.
-    pub async fn next(&mut self, stream: &TcpStream) -> Result<Option<Frame>, ReadError> {
+    pub(super) async fn next(&mut self, stream: &TcpStream) -> Result<Option<Frame>, ReadError> {
         loop {
             match frame::inspect(&self.buffer, self.caps)? {
                 Front::Whole => return Ok(Some(self.take())),

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Frames up to this size are not charged: each connection holds at most a few of them, and charging every small
 /// request would have all connections meet at one semaphore.
-pub const UNCHARGED_BYTES: usize = 64 * 1024;
+pub(super) const UNCHARGED_BYTES: usize = 64 * 1024;
 
 const UNIT_BYTES: usize = 1024;
 
@@ -18,7 +18,7 @@ pub struct RequestMemory {
 }
 
 /// Room for one frame, given back when dropped.
-pub type MemoryLease = Option<OwnedSemaphorePermit>;
+pub(super) type MemoryLease = Option<OwnedSemaphorePermit>;
 
 impl RequestMemory {
     pub fn new(limit_bytes: usize) -> Self {

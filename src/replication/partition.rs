@@ -145,13 +145,13 @@ impl HighWatermarkWait {
 
 impl Partition {
     /// A replica over an open log. What the log has on disk counts as flushed.
-    pub fn new(id: TopicPartition, topic_id: TopicId, local: BrokerId, log: Arc<PartitionLog>) -> Arc<Self> {
+    pub fn new(id: TopicPartition, topic_id: TopicId, local: BrokerId, log: &Arc<PartitionLog>) -> Arc<Self> {
         let state = PartitionState::new(local, log.high_watermark());
         let partition = Arc::new(Self {
             id,
             topic_id,
             local,
-            log: Arc::clone(&log),
+            log: Arc::clone(log),
             state: RwLock::new(state),
             waiters: Mutex::default(),
             watchers: Watchers::default(),
@@ -235,16 +235,13 @@ impl Partition {
             return HighWatermarkWait::Reached;
         }
         let (sender, receiver) = oneshot::channel();
-        match waiters.closed {
-            Some(code) => {
-                // The receiver is right here: sending cannot fail.
-                let _ = sender.send(Err(code));
-            }
-            None => {
-                // Appends come in nearly sorted order: the place is at or next to the end.
-                let place = waiters.queue.partition_point(|(waiting, _)| *waiting <= offset);
-                waiters.queue.insert(place, (offset, sender));
-            }
+        if let Some(code) = waiters.closed {
+            // The receiver is right here: sending cannot fail.
+            let _ = sender.send(Err(code));
+        } else {
+            // Appends come in nearly sorted order: the place is at or next to the end.
+            let place = waiters.queue.partition_point(|(waiting, _)| *waiting <= offset);
+            waiters.queue.insert(place, (offset, sender));
         }
         HighWatermarkWait::Waiting(receiver)
     }

@@ -9,9 +9,9 @@ use tracing::{error, info};
 use super::partition::Partition;
 use crate::config::{BrokerConfig, LogConfig};
 use crate::error::ErrorCode;
-use crate::ids::{BrokerId, PartitionIndex, TopicId, TopicName, TopicPartition};
+use crate::ids::{BrokerId, DirectoryId, PartitionIndex, TopicId, TopicName, TopicPartition};
 use crate::log::log_manager::{LogManager, NewLog};
-use crate::metadata::image::{MetadataImage, TopicImage};
+use crate::metadata::image::{MetadataImage, PartitionImage, TopicImage};
 use crate::metrics::{BrokerTopicMetrics, TopicMetrics};
 
 /// Topics that the broker itself writes.
@@ -142,7 +142,9 @@ impl ReplicaManager {
                         replica.log().set_config(Arc::clone(&log_config));
                         replica
                     }
-                    None => self.open_replica(topic, index, &log_config, is_new(index))?,
+                    None => {
+                        self.open_replica(topic, index, &log_config, is_new(index), self.directory_of(partition))?
+                    }
                 };
                 replica.apply_image(partition, log_config.min_insync_replicas.max(1) as usize);
                 Ok(replica)
@@ -158,23 +160,25 @@ impl ReplicaManager {
         hosted.by_id.insert(topic.id, hosted_topic);
     }
 
+    /// The log directory that the metadata has for this broker's replica.
+    fn directory_of(&self, partition: &PartitionImage) -> Option<DirectoryId> {
+        let place = partition.replicas.iter().position(|&replica| replica == self.local)?;
+        partition.directories.get(place).copied().filter(|id| *id != DirectoryId::default())
+    }
+
     fn open_replica(
         &self,
         topic: &TopicImage,
         index: PartitionIndex,
         config: &Arc<LogConfig>,
         is_new: bool,
+        directory: Option<DirectoryId>,
     ) -> Result<Arc<Partition>, ErrorCode> {
         let id = TopicPartition::new(Arc::clone(&topic.name), index);
-        let wanted = NewLog {
-            topic_partition: id.clone(),
-            topic_id: topic.id,
-            config: Arc::clone(config),
-            directory: None,
-            is_new,
-        };
+        let wanted =
+            NewLog { topic_partition: id.clone(), topic_id: topic.id, config: Arc::clone(config), directory, is_new };
         match self.logs.get_or_create(&wanted) {
-            Ok(log) => Ok(Partition::new(id, topic.id, self.local, log)),
+            Ok(log) => Ok(Partition::new(id, topic.id, self.local, &log)),
             Err(error) => {
                 error!(partition = %id, %error, "the log cannot be opened: the partition is offline");
                 Err(ErrorCode::KafkaStorageError)

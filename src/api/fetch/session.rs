@@ -72,7 +72,7 @@ pub(super) struct FetchSession {
 }
 
 impl FetchSession {
-    pub fn new(uses_topic_ids: bool) -> Self {
+    pub(super) fn new(uses_topic_ids: bool) -> Self {
         Self {
             slots: Vec::new(),
             by_key: HashMap::new(),
@@ -83,12 +83,12 @@ impl FetchSession {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.by_key.len()
     }
 
     /// Adds the partition or moves it to another position; it is looked at in the next fetch.
-    pub fn put(&mut self, key: FetchKey, position: FetchPosition) {
+    pub(super) fn put(&mut self, key: FetchKey, position: FetchPosition) {
         let slot = match self.by_key.get(&key) {
             Some(&slot) => slot,
             None => self.insert(key, position),
@@ -110,7 +110,7 @@ impl FetchSession {
     }
 
     /// Forgets the partition, as the client asks (`forgotten_topics_data`).
-    pub fn remove(&mut self, key: &FetchKey) {
+    pub(super) fn remove(&mut self, key: &FetchKey) {
         let Some(slot) = self.by_key.remove(key) else { return };
         if let Some(SessionPartition { watched: Some(replica), .. }) = self.slots[slot].take() {
             replica.watchers().remove(&self.ready, slot);
@@ -119,17 +119,17 @@ impl FetchSession {
         self.free.push(slot);
     }
 
-    pub fn get_mut(&mut self, slot: usize) -> Option<&mut SessionPartition> {
+    pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut SessionPartition> {
         self.slots.get_mut(slot)?.as_mut()
     }
 
     /// Every slot, in the order of the request that made the session.
-    pub fn all_slots(&self) -> Vec<usize> {
+    pub(super) fn all_slots(&self) -> Vec<usize> {
         (0..self.slots.len()).filter(|&slot| self.slots[slot].is_some()).collect()
     }
 
     /// Looks at `slot` in the next fetch too; behind those that wait already, so that none starves.
-    pub fn look_at(&mut self, slot: usize) {
+    pub(super) fn look_at(&mut self, slot: usize) {
         let Some(partition) = self.get_mut(slot) else { return };
         if !std::mem::replace(&mut partition.is_candidate, true) {
             self.candidates.push(slot);
@@ -137,7 +137,7 @@ impl FetchSession {
     }
 
     /// Takes the slots that may have something new.
-    pub fn take_candidates(&mut self) -> Vec<usize> {
+    pub(super) fn take_candidates(&mut self) -> Vec<usize> {
         for slot in self.ready.take() {
             self.look_at(slot);
         }
@@ -151,7 +151,7 @@ impl FetchSession {
     }
 
     /// Watches `replica` for the partition of `slot`, instead of the one watched before.
-    pub fn watch(&mut self, slot: usize, replica: Option<&Arc<Partition>>) {
+    pub(super) fn watch(&mut self, slot: usize, replica: Option<&Arc<Partition>>) {
         let ready = Arc::clone(&self.ready);
         let Some(partition) = self.get_mut(slot) else { return };
         let unchanged = match (&partition.watched, replica) {
@@ -181,11 +181,11 @@ pub(super) struct SessionMetadata {
 
 impl SessionMetadata {
     /// The request names every partition it wants.
-    pub fn is_full(self) -> bool {
+    pub(super) fn is_full(self) -> bool {
         self.epoch == INITIAL_EPOCH || self.epoch == FINAL_EPOCH
     }
 
-    pub fn wants_session(self) -> bool {
+    pub(super) fn wants_session(self) -> bool {
         self.epoch == INITIAL_EPOCH
     }
 }

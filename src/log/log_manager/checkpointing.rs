@@ -114,7 +114,7 @@ impl LogManager {
             }
             Ok(()) => {}
             Err(error) => {
-                tracing::error!(directory = %directory.path().display(), %error, "directory can't be closed")
+                tracing::error!(directory = %directory.path().display(), %error, "directory can't be closed");
             }
         }
     }

@@ -163,7 +163,7 @@ impl LogManager {
                 }
                 Folder::LeftAlone => tracing::info!(path = %path.display(), "folder is left alone"),
                 Folder::Unknown => {
-                    tracing::warn!(path = %path.display(), "folder is no partition's and is left alone")
+                    tracing::warn!(path = %path.display(), "folder is no partition's and is left alone");
                 }
             }
         }
