@@ -26,4 +26,4 @@ pub mod wire;
 mod peer;
 
 pub use node::Node;
-pub use peer::{FORMATTED_CLUSTER_ID, Peer, formatted_template, only_ottla, ottla_binary};
+pub use peer::{FORMATTED_CLUSTER_ID, Peer, formatted_template, only_ottla, ottla};

@@ -36,7 +36,7 @@ pub fn only_ottla() -> bool {
 }
 
 /// The `ottla` binary: `OTTLA_BIN`, or the newest build in the target directory.
-pub fn ottla_binary() -> PathBuf {
+fn ottla_binary() -> PathBuf {
     if let Some(path) = std::env::var_os("OTTLA_BIN") {
         return path.into();
     }
@@ -48,11 +48,22 @@ pub fn ottla_binary() -> PathBuf {
     newest.expect("no ottla binary: run `cargo build --profile compat`, or set OTTLA_BIN").1
 }
 
+/// The `ottla` binary, without what this environment would configure.
+pub fn ottla() -> Command {
+    let mut command = Command::new(ottla_binary());
+    for (name, _) in std::env::vars_os() {
+        if ["OTTLA_", "KAFKA_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// The command that runs a broker of this kind on `properties`.
 pub(crate) fn command(peer: Peer, properties: &Path, output: &Path) -> Command {
     let mut command = match peer {
         Peer::Ottla => {
-            let mut command = Command::new(ottla_binary());
+            let mut command = ottla();
             command.arg("--config").arg(properties);
             command
         }

@@ -11,13 +11,13 @@ use anyhow::{Context, Result};
 use ottla_compat_tests::node::free_port;
 use ottla_compat_tests::tool::{Ran, run_within};
 use ottla_compat_tests::wire::Wire;
-use ottla_compat_tests::{FORMATTED_CLUSTER_ID, Node, formatted_template, only_ottla, ottla_binary};
+use ottla_compat_tests::{FORMATTED_CLUSTER_ID, Node, formatted_template, only_ottla};
 use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn ottla(arguments: &[&str]) -> Command {
-    let mut command = Command::new(ottla_binary());
+    let mut command = ottla_compat_tests::ottla();
     command.args(arguments);
     command
 }

@@ -39,7 +39,10 @@ final class Clients {
     }
 
     KafkaProducer<byte[], byte[]> producer(String... settings) {
-        return new KafkaProducer<>(properties(settings), new ByteArraySerializer(), new ByteArraySerializer());
+        Properties properties = properties(settings);
+        // The default of old clients is 1: what is acknowledged then may not yet be below the high watermark.
+        properties.putIfAbsent("acks", "all");
+        return new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());
     }
 
     KafkaConsumer<byte[], byte[]> consumer(String... settings) {
