@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -36,8 +37,34 @@ pub struct Services {
     pub replicas: Arc<ReplicaManager>,
     pub fetch_sessions: FetchSessionCache,
     pub producer_ids: ProducerIds,
+    pub waiting: Waiting,
     /// The broker is about to stop: whoever waits for something to happen answers now.
     pub stopping: CancellationToken,
+}
+
+/// How many requests wait for something to happen.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// Produce with acks=all, for the high watermark.
+    pub produce: AtomicUsize,
+    /// Fetch, for records.
+    pub fetch: AtomicUsize,
+}
+
+/// Counts one waiting request until it is dropped.
+pub(super) struct WaitingGuard<'a>(&'a AtomicUsize);
+
+impl<'a> WaitingGuard<'a> {
+    pub(super) fn enter(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for WaitingGuard<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// One of the broker's listeners, as its connections see it.

@@ -74,7 +74,7 @@ fn partitions_by_directory(cx: &RequestContext, asked: &Asked) -> HashMap<PathBu
 
 fn directory_result(cx: &RequestContext, directory: &DirectoryStatus, topics: Topics) -> DescribeLogDirsResult {
     let mut base = ResultBase::default();
-    base.log_dir = StrBytes::from_string(directory.path.display().to_string());
+    base.log_dir = StrBytes::from_string(crate::io::absolute(&directory.path).display().to_string());
     if directory.failure.is_some() {
         cx.count_error(ErrorCode::KafkaStorageError);
         base.error_code = ErrorCode::KafkaStorageError.code();

@@ -32,7 +32,7 @@ mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
 
-pub use context::{ConnectionContext, ListenerInfo, RequestContext, RequestTimer, Services};
+pub use context::{ConnectionContext, ListenerInfo, RequestContext, RequestTimer, Services, Waiting};
 pub use fetch::FetchSessionCache;
 pub use init_producer_id::ProducerIds;
 pub use reply::{Outcome, PendingReply, Reply, ResponseBody};

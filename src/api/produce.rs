@@ -16,11 +16,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::context::WaitingGuard;
 use super::leaders::CurrentLeaders;
 use super::{Outcome, RequestContext};
 use crate::error::ErrorCode;
 use crate::ids::{Offset, TopicId};
 use crate::log::append::Appended;
+use crate::log::errors::AppendError;
 use crate::protocol::batch::{BatchHeader, Compression, MAGIC_V2};
 use crate::protocol::wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::protocol::wire::messages::produce_response::{
@@ -62,7 +64,9 @@ pub(super) fn handle(cx: RequestContext, request: ProduceRequest) -> Outcome {
     let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
     let reply_context = cx.clone();
     cx.reply_later(async move {
+        let waiting = WaitingGuard::enter(&reply_context.services().waiting.produce);
         produced.wait(timeout).await;
+        drop(waiting);
         produced.into_response(&reply_context)
     })
 }
@@ -186,12 +190,31 @@ fn append(
         let message = format!("Cannot append to internal topic {}", topic.name);
         return Err(Failure { message: Some(message), ..ErrorCode::InvalidTopicException.into() });
     }
-    let appended = replica.append(&records, acks, now_ms)?;
+    let appended =
+        replica.append(&records, acks, now_ms).inspect_err(|error| count_refusal(cx, topic, records.len(), error))?;
     if !appended.is_duplicate {
         topic.metrics.bytes_in.add(records.len() as u64);
         topic.metrics.messages_in.add(appended.record_count.max(0) as u64);
     }
     Ok(appended)
+}
+
+/// Counts what validation refused, under Kafka's reasons.
+fn count_refusal(cx: &RequestContext, topic: &HostedTopic, bytes: usize, error: &PartitionError) {
+    let PartitionError::Append(error) = error else { return };
+    let events = &cx.services().metrics.events;
+    match error {
+        AppendError::BatchTooLarge { .. } | AppendError::LargerThanSegment { .. } => {
+            topic.metrics.bytes_rejected.add(bytes as u64);
+        }
+        AppendError::OldFormat(_) => events.invalid_magic.increment(1),
+        AppendError::Corrupt(_) => events.invalid_crc.increment(1),
+        AppendError::InvalidRecords { .. } => events.no_key_in_compacted_topic.increment(1),
+        AppendError::UnexpectedOffset { .. } | AppendError::Producer(_) => {
+            events.invalid_offset_or_sequence.increment(1);
+        }
+        _ => {}
+    }
 }
 
 /// What Kafka checks of a request's records before any log sees them: one batch, of message format v2.

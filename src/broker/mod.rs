@@ -23,11 +23,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Pages};
-use crate::api::{FetchSessionCache, ProducerIds, Services};
+use crate::api::{FetchSessionCache, ProducerIds, Services, Waiting};
 use crate::config::{BrokerConfig, ConfigOverrides};
 use crate::controller::{AdminError, BrokerRegistration};
 use crate::ids::{TopicId, TopicPartition};
-use crate::io::{Disk, RealDisk};
+use crate::io::{Disk, OnSync, RealDisk};
 use crate::log::log_directory::{DirectoryError, LogDirectories};
 use crate::log::log_manager::{LoadError, LogManager, LogManagerOptions};
 use crate::log::producer_state::ProducerStateConfig;
@@ -122,7 +122,10 @@ impl Broker {
         let endpoints = sockets.endpoints(&config);
         let listeners = sockets.describe();
 
-        let disk: Arc<dyn Disk> = RealDisk::new(SYNC_THREADS)?;
+        let metrics = Arc::new(Metrics::new());
+        let flush_time = Arc::clone(&metrics.log_flush_time);
+        let on_sync: OnSync = Arc::new(move |took| flush_time.record_duration(took));
+        let disk: Arc<dyn Disk> = RealDisk::with_observer(SYNC_THREADS, &clock, &on_sync)?;
         let mut directories = LogDirectories::open(&disk, &config.log_dirs, config.node_id, report_offline)?;
         check_metadata_directory(&config, &directories)?;
         let (background, stop_background) = (TaskTracker::new(), CancellationToken::new());
@@ -137,7 +140,6 @@ impl Broker {
             endpoints,
             directories: directories.online().iter().map(super::log::log_directory::LogDirectory::id).collect(),
         };
-        let metrics = Arc::new(Metrics::new());
         let logs = load_logs(&config, &cluster, directories, &clock).await?;
         cluster.controller.register_broker(registration).await?;
         cluster.controller.renew_leader_epochs().await?;
@@ -153,8 +155,12 @@ impl Broker {
             controller: Arc::clone(&cluster.controller),
             logs: Arc::clone(&logs),
             replicas,
-            fetch_sessions: FetchSessionCache::new(config.max_incremental_fetch_session_cache_slots),
+            fetch_sessions: FetchSessionCache::new(
+                config.max_incremental_fetch_session_cache_slots,
+                metrics.events.fetch_session_evictions.clone(),
+            ),
             producer_ids: ProducerIds::default(),
+            waiting: Waiting::default(),
             stopping: CancellationToken::new(),
             config: Arc::clone(&config),
         });

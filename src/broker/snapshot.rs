@@ -1,30 +1,38 @@
 //! What the broker is like at the moment of a scrape.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::api::Services;
 use crate::ids::BrokerId;
 use crate::metadata::image::{MetadataImage, TopicImage};
-use crate::metrics::{BrokerState, ControllerSnapshot, PartitionSnapshot, Snapshot};
+use crate::metrics::{BrokerState, ControllerSnapshot, PartitionSnapshot, Purgatory, Snapshot};
 use crate::net::RequestMemory;
 use crate::replication::{HostedTopic, Partition};
 
 /// Collects the state of `services`.
 pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: BrokerState) -> Snapshot {
     let image = services.metadata.current();
-    let (sessions, _) = services.fetch_sessions.counts();
+    let (sessions, session_partitions) = services.fetch_sessions.counts();
+    let purgatory =
+        |operation, waiting: &AtomicUsize| Purgatory { operation, waiting: waiting.load(Ordering::Relaxed) };
     let (used, available) = memory.used_and_available_bytes();
-    let (read, written) = crate::io::process_disk_bytes();
+    let process = crate::io::ProcessIo::now();
     Snapshot {
         broker_state,
         partitions: partitions(services, &image),
         offline_log_directories: services.logs.offline_directory_count(),
         controller: (image.controller == Some(services.broker_id)).then(|| controller(services, &image)),
+        purgatories: vec![
+            purgatory("Produce", &services.waiting.produce),
+            purgatory("Fetch", &services.waiting.fetch),
+        ],
         fetch_sessions: sessions,
+        fetch_session_partitions: session_partitions,
         request_memory_used_bytes: used,
         request_memory_available_bytes: available,
-        disk_read_bytes: read,
-        disk_write_bytes: written,
+        disk_read_bytes: process.map(|io| io.read_bytes),
+        disk_write_bytes: process.map(|io| io.write_bytes),
         ..Snapshot::default()
     }
 }

@@ -23,9 +23,9 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use process::{process_disk_bytes, read_text};
+pub use process::{absolute, read_text};
 pub use process_io::ProcessIo;
-pub use real::RealDisk;
+pub use real::{OnSync, RealDisk};
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

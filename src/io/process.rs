@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The whole of a text file that the user named.
 #[expect(clippy::disallowed_methods, reason = "the home of std::fs")]
@@ -12,11 +12,9 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     })
 }
 
-/// Bytes that this process made devices read and write since it started, as far as the system tells (Linux).
-pub fn process_disk_bytes() -> (Option<u64>, Option<u64>) {
-    let Ok(text) = read_text(Path::new("/proc/self/io")) else { return (None, None) };
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    (field("read_bytes:"), field("write_bytes:"))
+/// The path from the root on; as given where the working directory is not known.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock, statvfs};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::{DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenMode, SyncDone, SyncRequest};
+use crate::time::{Clock, SystemClock};
 
 /// `pwritev` takes at most this many pieces (IOV_MAX on Linux).
 const MAX_SLICES: usize = 1024;
@@ -27,28 +29,47 @@ pub struct RealDisk {
     sync_jobs: mpsc::Sender<SyncJob>,
 }
 
+/// Told how long a sync took, on the sync thread.
+pub type OnSync = Arc<dyn Fn(Duration) + Send + Sync>;
+
 impl RealDisk {
     /// Distinct files sync in parallel: the file system's journal merges their commits.
     pub fn new(sync_threads: usize) -> io::Result<Arc<Self>> {
+        Self::with_observer(
+            sync_threads,
+            &(Arc::new(SystemClock::new()) as Arc<dyn Clock>),
+            &(Arc::new(|_| {}) as OnSync),
+        )
+    }
+
+    /// As [`RealDisk::new`]; every sync is timed by `clock` and told to `on_sync`.
+    pub fn with_observer(sync_threads: usize, clock: &Arc<dyn Clock>, on_sync: &OnSync) -> io::Result<Arc<Self>> {
         let (sync_jobs, receiver) = mpsc::channel();
         let receiver = Arc::new(Mutex::new(receiver));
         for number in 0..sync_threads.max(1) {
-            let receiver = Arc::clone(&receiver);
+            let (receiver, clock, on_sync) = (Arc::clone(&receiver), Arc::clone(clock), Arc::clone(on_sync));
             std::thread::Builder::new()
                 .name(format!("sync-{number}"))
-                .spawn(move || sync_jobs_until_closed(&receiver))?;
+                .spawn(move || sync_jobs_until_closed(&receiver, &*clock, &*on_sync))?;
         }
         Ok(Arc::new(Self { sync_jobs }))
     }
 }
 
 /// Ends when the disk is dropped and its queue is empty.
-fn sync_jobs_until_closed(jobs: &Mutex<mpsc::Receiver<SyncJob>>) {
+fn sync_jobs_until_closed(
+    jobs: &Mutex<mpsc::Receiver<SyncJob>>,
+    clock: &dyn Clock,
+    on_sync: &(dyn Fn(Duration) + Send + Sync),
+) {
     loop {
         // The guard lives for this statement only: one thread waits for a job, the others for their turn to wait.
         let job = jobs.lock().recv();
         let Ok((request, done)) = job else { return };
-        done(run_sync(&request));
+        let started = clock.monotonic();
+        let result = run_sync(&request);
+        on_sync(clock.monotonic().saturating_sub(started));
+        done(result);
     }
 }
 

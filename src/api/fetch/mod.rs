@@ -27,6 +27,7 @@ use tokio::time::Instant;
 pub use session::FetchSessionCache;
 use session::{FetchKey, FetchPosition, FetchSession, SessionMetadata, Told};
 
+use super::context::WaitingGuard;
 use super::leaders::CurrentLeaders;
 use super::reply::{Reply, ResponseBody};
 use super::{Outcome, RequestContext};
@@ -67,7 +68,9 @@ pub(super) fn handle(cx: RequestContext, request: FetchRequest) -> Outcome {
     let deadline = Instant::now() + max_wait;
     cx.reply_later(async move {
         let ready = Arc::clone(&fetch.session.lock().ready);
-        let stopping = fetch.cx.services().stopping.clone();
+        let connection = Arc::clone(&fetch.cx.connection);
+        let stopping = &connection.services.stopping;
+        let _waiting = WaitingGuard::enter(&connection.services.waiting.fetch);
         while !fetch.is_enough() {
             tokio::select! {
                 () = ready.wait() => fetch.look(),

@@ -14,6 +14,7 @@ use rand::Rng;
 
 use crate::error::ErrorCode;
 use crate::ids::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
+use crate::metrics::Counter;
 use crate::replication::Partition;
 use crate::replication::watch::ReadySet;
 
@@ -200,6 +201,7 @@ fn next_epoch(epoch: i32) -> i32 {
 pub struct FetchSessionCache {
     max_sessions: usize,
     sessions: Mutex<Sessions>,
+    evictions: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -207,7 +209,6 @@ struct Sessions {
     by_id: HashMap<i32, CachedSession>,
     /// By last use, oldest first.
     by_age: BTreeSet<(Duration, i32)>,
-    evictions: u64,
 }
 
 #[derive(Debug)]
@@ -219,14 +220,16 @@ struct CachedSession {
 }
 
 impl FetchSessionCache {
-    pub fn new(max_sessions: usize) -> Self {
-        Self { max_sessions, sessions: Mutex::default() }
+    /// `evictions` counts the sessions that had to make room for others.
+    pub fn new(max_sessions: usize, evictions: Counter) -> Self {
+        Self { max_sessions, sessions: Mutex::default(), evictions }
     }
 
-    /// Sessions that are kept, and how many had to make room.
-    pub fn counts(&self) -> (usize, u64) {
-        let sessions = self.sessions.lock();
-        (sessions.by_id.len(), sessions.evictions)
+    /// Sessions that are kept, and the partitions in them.
+    pub fn counts(&self) -> (usize, usize) {
+        let sessions: Vec<_> =
+            self.sessions.lock().by_id.values().map(|cached| Arc::clone(&cached.session)).collect();
+        (sessions.len(), sessions.iter().map(|session| session.lock().len()).sum())
     }
 
     /// The session of an incremental fetch. `now` is monotonic.
@@ -261,8 +264,13 @@ impl FetchSessionCache {
     /// Keeps `session` under a new id; 0 where there is no room, so that the client goes on without.
     pub(super) fn keep(&self, session: &Arc<Mutex<FetchSession>>, uses_topic_ids: bool, now: Duration) -> i32 {
         let mut sessions = self.sessions.lock();
-        if self.max_sessions == 0 || !sessions.make_room(self.max_sessions, now) {
+        if self.max_sessions == 0 {
             return 0;
+        }
+        match sessions.make_room(self.max_sessions, now) {
+            Room::Free => {}
+            Room::Evicted => self.evictions.increment(1),
+            Room::None => return 0,
         }
         let id = loop {
             let id = rand::rng().random_range(1..i32::MAX);
@@ -277,6 +285,12 @@ impl FetchSessionCache {
     }
 }
 
+enum Room {
+    Free,
+    Evicted,
+    None,
+}
+
 impl Sessions {
     fn remove(&mut self, id: i32) {
         if let Some(cached) = self.by_id.remove(&id) {
@@ -284,18 +298,17 @@ impl Sessions {
         }
     }
 
-    /// True if there is room for another session, evicting the oldest if it is idle for long.
-    fn make_room(&mut self, max_sessions: usize, now: Duration) -> bool {
+    /// Room for another session; the oldest one goes if it is idle for long.
+    fn make_room(&mut self, max_sessions: usize, now: Duration) -> Room {
         if self.by_id.len() < max_sessions {
-            return true;
+            return Room::Free;
         }
         match self.by_age.first().copied() {
             Some((last_used, id)) if now.saturating_sub(last_used) >= EVICTION_AGE => {
                 self.remove(id);
-                self.evictions += 1;
-                true
+                Room::Evicted
             }
-            _ => false,
+            _ => Room::None,
         }
     }
 }
@@ -333,7 +346,7 @@ mod tests {
 
     #[test]
     fn epochs_and_ids_are_checked() {
-        let cache = FetchSessionCache::new(1);
+        let cache = FetchSessionCache::new(1, Counter::noop());
         let session = Arc::new(Mutex::new(FetchSession::new(true)));
         let now = Duration::from_secs(1);
         let id = cache.keep(&session, true, now);
