@@ -8,7 +8,6 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use metrics::{Key, Level, Metadata, Recorder as _};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use ottla::error::ErrorCode;
 use ottla::metrics::{Metrics, RequestTimes, Snapshot};
 
 const METADATA: Metadata<'static> = Metadata::new("bench", Level::INFO, None);
@@ -51,7 +50,6 @@ fn latencies(criterion: &mut Criterion) {
     alone_and_contended(criterion, "request/ours", |request| {
         let local = Duration::from_micros(request % 5_000);
         produce.received(13, 1_000);
-        produce.answered(ErrorCode::None, 1);
         produce.completed(&RequestTimes { local, ..RequestTimes::default() });
     });
 

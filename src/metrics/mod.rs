@@ -35,7 +35,7 @@ use tokio::runtime::RuntimeMetrics;
 
 use exposition::Exposition;
 pub use metrics::Counter;
-pub use network::{ConnectionMetrics, ListenerMetrics, NetworkMetrics, Rejection};
+pub use network::{ConnectionMetrics, ListenerMetrics, NetworkMetrics};
 pub use rare::RareEvents;
 pub use request::{ApiMetrics, RequestMetrics, RequestTimes};
 pub use snapshot::{BrokerState, ControllerSnapshot, PartitionSnapshot, Purgatory, Snapshot};

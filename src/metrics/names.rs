@@ -77,7 +77,7 @@ families! {
     LOG_FLUSH_TIME SummaryOfMicroseconds "kafka_log_logflushstats_logflushrateandtimems" "Milliseconds that a sync of a log to disk took."
 
     REQUESTS Counter "kafka_network_requestmetrics_requests_total" "Requests received, by API and version."
-    ERRORS Counter "kafka_network_requestmetrics_errors_total" "Error codes answered, by API; NONE counts successes."
+    ERRORS Counter "kafka_network_requestmetrics_errors_total" "Error codes answered, by API; successes are not counted."
     TOTAL_TIME SummaryOfMicroseconds "kafka_network_requestmetrics_totaltimems" "Milliseconds from a request's last byte to its response's last byte."
     REQUEST_QUEUE_TIME SummaryOfMicroseconds "kafka_network_requestmetrics_requestqueuetimems" "Milliseconds that a request waited for its turn."
     LOCAL_TIME SummaryOfMicroseconds "kafka_network_requestmetrics_localtimems" "Milliseconds of work in this broker."
@@ -89,8 +89,6 @@ families! {
 
     NETWORK_PROCESSOR_IDLE Gauge "kafka_network_socketserver_networkprocessoravgidle_percent" "The part of the time (0 to 1) in which the worker threads were idle."
     REQUEST_HANDLER_IDLE Gauge "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent" "The part of the time (0 to 1) in which the worker threads were idle."
-    REQUEST_QUEUE_SIZE Gauge "kafka_network_requestchannel_requestqueuesize" "Requests being served."
-    RESPONSE_QUEUE_SIZE Gauge "kafka_network_requestchannel_responsequeuesize" "Responses that wait for earlier ones of their connection."
     MEMORY_POOL_USED Gauge "kafka_network_socketserver_memorypoolused" "Bytes of memory that requests in flight hold."
     MEMORY_POOL_AVAILABLE Gauge "kafka_network_socketserver_memorypoolavailable" "Bytes of memory left for requests before sockets are not read."
     CONNECTION_COUNT Gauge "kafka_server_socket_server_metrics_connection_count" "Open connections."
@@ -99,7 +97,7 @@ families! {
     CONNECTION_CLOSE_RATE Gauge "kafka_server_socket_server_metrics_connection_close_rate" "Connections closed per second over the last half minute."
     CONNECTION_CLOSE_TOTAL Counter "kafka_server_socket_server_metrics_connection_close_total" "Connections closed."
     CONNECTIONS_SOFTWARE Gauge "kafka_server_socket_server_metrics_connections_software" "Open connections by the client software that they named (KIP-511)."
-    CONNECTIONS_REJECTED Counter "ottla_connections_rejected_total" "Connections closed on arrival, by the limit they met."
+    CONNECTIONS_REJECTED Counter "ottla_connections_rejected_total" "Connections closed on arrival because their address had its share (max.connections.per.ip)."
 
     PURGATORY_SIZE Gauge "kafka_server_delayedoperationpurgatory_purgatorysize" "Operations held in a purgatory."
     PURGATORY_DELAYED Gauge "kafka_server_delayedoperationpurgatory_numdelayedoperations" "Operations that wait."

@@ -29,7 +29,7 @@ pub struct NetworkMetrics {
 pub struct ListenerMetrics {
     opened: Count,
     closed: Count,
-    rejected: [Count; REJECTIONS.len()],
+    rejected: Count,
     software: Mutex<BTreeMap<Software, u64>>,
     history: Mutex<VecDeque<(Duration, u64, u64)>>,
 }
@@ -39,23 +39,6 @@ struct Software {
     name: String,
     version: String,
 }
-
-/// The limit that a connection met on arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejection {
-    /// `max.connections`.
-    Total,
-    /// `max.connections.per.ip`.
-    PerIp,
-    /// `max.connection.creation.rate`.
-    CreationRate,
-}
-
-const REJECTIONS: [(Rejection, &str); 3] = [
-    (Rejection::Total, "max.connections"),
-    (Rejection::PerIp, "max.connections.per.ip"),
-    (Rejection::CreationRate, "max.connection.creation.rate"),
-];
 
 /// Counts one open connection for as long as it lives.
 #[derive(Debug)]
@@ -108,9 +91,7 @@ impl NetworkMetrics {
         }
         out.family(&names::CONNECTIONS_REJECTED);
         for (name, listener) in listeners.iter() {
-            for ((_, limit), rejected) in REJECTIONS.iter().zip(&listener.rejected) {
-                out.sample(&names::CONNECTIONS_REJECTED, &[("listener", name), ("limit", limit)], rejected.get());
-            }
+            out.sample(&names::CONNECTIONS_REJECTED, &[("listener", name)], listener.rejected.get());
         }
     }
 }
@@ -122,13 +103,9 @@ impl ListenerMetrics {
         ConnectionMetrics { listener: Arc::clone(self), software: None }
     }
 
-    /// Counts a connection that was closed on arrival.
-    pub fn rejected(&self, by: Rejection) {
-        for ((rejection, _), count) in REJECTIONS.iter().zip(&self.rejected) {
-            if *rejection == by {
-                count.add(1);
-            }
-        }
+    /// Counts a connection that was closed on arrival. The other limits make connections wait instead.
+    pub fn rejected(&self) {
+        self.rejected.add(1);
     }
 
     /// Connections open now.

@@ -183,7 +183,7 @@ impl ApiMetrics {
         self.request_bytes.record(request_bytes as u64);
     }
 
-    /// Counts an error code that a response carries `times` times; [`ErrorCode::None`] counts successes.
+    /// Counts an error code that a response carries `times` times.
     pub fn answered(&self, error: ErrorCode, times: u64) {
         let slot = usize::try_from(i32::from(error.code()) + 1).ok().and_then(|index| self.errors.get(index));
         if let Some(slot) = slot {

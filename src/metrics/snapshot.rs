@@ -22,9 +22,6 @@ pub struct Snapshot {
     pub purgatories: Vec<Purgatory>,
     pub fetch_sessions: usize,
     pub fetch_session_partitions: usize,
-    /// Requests being served, and responses that wait for earlier ones of their connection.
-    pub requests_in_flight: usize,
-    pub responses_waiting: usize,
     /// Memory that requests in flight hold, and what is left below the limit.
     pub request_memory_used_bytes: u64,
     pub request_memory_available_bytes: u64,
@@ -161,8 +158,6 @@ impl Snapshot {
         out.sample(&names::FETCHER_MAX_LAG, &[("clientId", "Replica")], self.replica_max_lag);
         out.single(&names::FETCH_SESSIONS, self.fetch_sessions);
         out.single(&names::FETCH_SESSION_PARTITIONS, self.fetch_session_partitions);
-        out.single(&names::REQUEST_QUEUE_SIZE, self.requests_in_flight);
-        out.single(&names::RESPONSE_QUEUE_SIZE, self.responses_waiting);
         out.single(&names::MEMORY_POOL_USED, self.request_memory_used_bytes);
         out.single(&names::MEMORY_POOL_AVAILABLE, self.request_memory_available_bytes);
         for family in [&names::PURGATORY_SIZE, &names::PURGATORY_DELAYED] {

@@ -13,7 +13,6 @@ use tracing::{debug, warn};
 use super::connection::{Connection, ConnectionSettings};
 use super::limits::ConnectionLimits;
 use crate::api::{ConnectionContext, ListenerInfo, Services};
-use crate::metrics::Rejection;
 
 /// One of `listeners`, as it is bound.
 #[derive(Clone, Debug)]
@@ -181,7 +180,7 @@ impl Acceptor {
         for limits in &self.limits {
             let Some(slot) = limits.admit(peer.ip()) else {
                 debug!(%peer, "refused: max.connections.per.ip is reached");
-                self.listener.metrics.rejected(Rejection::PerIp);
+                self.listener.metrics.rejected();
                 return;
             };
             slots.push(slot);
