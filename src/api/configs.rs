@@ -67,6 +67,17 @@ pub(super) fn unknown_topic() -> AdminError {
     AdminError::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.")
 }
 
+/// The resources of a request; one that is named twice is refused each time.
+pub(super) fn each_once(cx: &RequestContext, named: &[(i8, &str)]) -> Vec<Result<Resource, AdminError>> {
+    let resolve = |&(resource_type, name): &(i8, &str)| {
+        if named.iter().filter(|&&other| other == (resource_type, name)).count() > 1 {
+            return Err(AdminError::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
+        }
+        Resource::from_wire(cx, resource_type, name)
+    };
+    named.iter().map(resolve).collect()
+}
+
 /// Changes what is set for one resource: `change` makes the new settings of a topic or broker from the old.
 pub(super) async fn alter(
     cx: &RequestContext,

@@ -6,7 +6,6 @@ use super::configs::{self, Resource};
 use super::{Outcome, RequestContext};
 use crate::config::alter::{self, Change, Operation};
 use crate::controller::AdminError;
-use crate::error::ErrorCode;
 use crate::protocol::wire::messages::incremental_alter_configs_request::AlterConfigsResource;
 use crate::protocol::wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use crate::protocol::wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
@@ -15,47 +14,28 @@ use crate::protocol::wire::protocol::StrBytes;
 pub(super) fn handle(cx: RequestContext, request: IncrementalAlterConfigsRequest) -> Outcome {
     let reply_context = cx.clone();
     cx.reply_exclusively(async move {
-        let cx = reply_context;
+        let cx = &reply_context;
+        let named: Vec<_> =
+            request.resources.iter().map(|asked| (asked.resource_type, asked.resource_name.as_str())).collect();
         let mut response = IncrementalAlterConfigsResponse::default();
-        for resource in &request.resources {
-            let named = request.resources.iter().filter(|other| same(other, resource)).count();
-            let result = change(&cx, resource, named > 1, request.validate_only).await;
-            let mut on_wire = AlterConfigsResourceResponse::default();
-            on_wire.resource_type = resource.resource_type;
-            on_wire.resource_name = resource.resource_name.clone();
-            if let Err(error) = result {
-                cx.count_error(error.code);
-                on_wire.error_code = error.code.code();
-                on_wire.error_message = Some(StrBytes::from_string(error.message));
-            }
-            response.responses.push(on_wire);
+        for (asked, resource) in request.resources.iter().zip(configs::each_once(cx, &named)) {
+            let result = match resource {
+                Ok(resource) => change(cx, resource, asked, request.validate_only).await,
+                Err(error) => Err(error),
+            };
+            response.responses.push(on_wire(cx, asked, result));
         }
         response
     })
 }
 
-fn same(a: &AlterConfigsResource, b: &AlterConfigsResource) -> bool {
-    a.resource_type == b.resource_type && a.resource_name == b.resource_name
-}
-
 async fn change(
     cx: &RequestContext,
+    resource: Resource,
     asked: &AlterConfigsResource,
-    is_duplicate: bool,
     validate_only: bool,
 ) -> Result<(), AdminError> {
-    if is_duplicate {
-        return Err(AdminError::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
-    }
-    let resource = Resource::from_wire(cx, asked.resource_type, &asked.resource_name)?;
-    let mut changes = Vec::with_capacity(asked.configs.len());
-    for config in &asked.configs {
-        changes.push(Change {
-            key: config.name.as_str(),
-            operation: Operation::try_from(config.config_operation).map_err(configs::refused)?,
-            value: config.value.as_deref(),
-        });
-    }
+    let changes = changes(asked)?;
     configs::alter(
         cx,
         resource,
@@ -64,4 +44,34 @@ async fn change(
         |layers, target| alter::change_broker(layers, target, &changes),
     )
     .await
+}
+
+fn changes(asked: &AlterConfigsResource) -> Result<Vec<Change<'_>>, AdminError> {
+    asked
+        .configs
+        .iter()
+        .map(|config| {
+            Ok(Change {
+                key: config.name.as_str(),
+                operation: Operation::try_from(config.config_operation).map_err(configs::refused)?,
+                value: config.value.as_deref(),
+            })
+        })
+        .collect()
+}
+
+fn on_wire(
+    cx: &RequestContext,
+    asked: &AlterConfigsResource,
+    result: Result<(), AdminError>,
+) -> AlterConfigsResourceResponse {
+    let mut on_wire = AlterConfigsResourceResponse::default();
+    on_wire.resource_type = asked.resource_type;
+    on_wire.resource_name = asked.resource_name.clone();
+    if let Err(error) = result {
+        cx.count_error(error.code);
+        on_wire.error_code = error.code.code();
+        on_wire.error_message = Some(StrBytes::from_string(error.message));
+    }
+    on_wire
 }
