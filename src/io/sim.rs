@@ -34,6 +34,9 @@ use tree::{Node, Tree};
 /// The unit in which a device writes or does not write.
 const SECTOR_BYTES: usize = 512;
 
+/// The capacity of a disk that was given none.
+const UNLIMITED_BYTES: u64 = 1 << 40;
+
 /// What a failing operation answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SimFault {
@@ -108,7 +111,7 @@ impl SimDisk {
             locks: BTreeSet::new(),
             submitted: VecDeque::new(),
             faults: BTreeMap::new(),
-            capacity_bytes: 1 << 40,
+            capacity_bytes: UNLIMITED_BYTES,
             read_bytes: 0,
             trace: 0xcbf2_9ce4_8422_2325,
         };
@@ -270,7 +273,8 @@ impl State {
         self.note("write", &position.to_le_bytes());
         self.note("", bytes);
         let growth = (position + bytes.len() as u64).saturating_sub(self.file(id).size_bytes());
-        let full = growth > 0 && self.used_bytes() + growth > self.capacity_bytes;
+        let is_limited = growth > 0 && self.capacity_bytes != UNLIMITED_BYTES;
+        let full = is_limited && self.used_bytes() + growth > self.capacity_bytes;
         let outcome = if full { Err(SimFault::NoSpace.error()) } else { self.count_down(SimOperation::Write) };
         let written = if outcome.is_ok() { bytes.len() } else { self.rng.random_range(0..=bytes.len()) };
         let written = if full { 0 } else { written };

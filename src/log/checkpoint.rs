@@ -22,9 +22,6 @@ use crate::ids::Offset;
 use crate::io::OpenMode;
 use crate::time::TimestampMs;
 
-/// Snapshots of checkpoints that are kept.
-const CHECKPOINT_SNAPSHOTS: usize = 2;
-
 /// What a checkpoint has to bring to the device, collected under the append lock.
 struct Collected {
     log_end_offset: Offset,
@@ -34,8 +31,6 @@ struct Collected {
     snapshots: Vec<Offset>,
     /// The content of the epoch file, where it has changed.
     epochs: Option<String>,
-    /// The snapshots of earlier checkpoints, which this one replaces.
-    replaced_snapshots: Vec<Offset>,
 }
 
 impl PartitionLog {
@@ -65,6 +60,23 @@ impl PartitionLog {
         self.bring_to_device(collected, now_ms)
     }
 
+    /// The recovery point is written down as `written`: producer snapshots from before the one that recovery would
+    /// then begin with are of no use any more. Those at the beginnings of segments go with the segments.
+    pub fn recovery_point_written(&self, written: Offset) -> io::Result<()> {
+        let replaced: Vec<_> = {
+            let snapshots = &mut self.lock_writer().checkpoint_snapshots;
+            let kept_from = snapshots.partition_point(|offset| *offset <= written).saturating_sub(1);
+            snapshots.drain(..kept_from).collect()
+        };
+        let segments = self.segments.load();
+        for offset in replaced {
+            if !segments.iter().any(|segment| segment.base_offset() == offset) {
+                self.directory.disk().remove_file(&self.directory.file(FileKind::ProducerSnapshot, offset))?;
+            }
+        }
+        Ok(())
+    }
+
     fn is_checkpointed(&self, writer: &Writer) -> bool {
         self.recovery_point() == self.log_end_offset()
             && !writer.epochs_changed
@@ -88,16 +100,7 @@ impl PartitionLog {
             active: Arc::clone(&writer.active),
             snapshots: mem::take(&mut writer.unsynced_snapshots),
             epochs: mem::take(&mut writer.epochs_changed).then(|| writer.leader_epochs.encode()),
-            replaced_snapshots: self.take_replaced_snapshots(writer),
         })
-    }
-
-    /// All but the last few snapshots of checkpoints; those at the beginnings of segments go with the segments.
-    fn take_replaced_snapshots(&self, writer: &mut Writer) -> Vec<Offset> {
-        let surplus = writer.checkpoint_snapshots.len().saturating_sub(CHECKPOINT_SNAPSHOTS);
-        let segments = self.segments.load();
-        let replaced = writer.checkpoint_snapshots.drain(..surplus);
-        replaced.filter(|offset| !segments.iter().any(|segment| segment.base_offset() == *offset)).collect()
     }
 
     fn bring_to_device(&self, collected: Collected, now_ms: TimestampMs) -> Result<Offset, StorageError> {
@@ -116,9 +119,6 @@ impl PartitionLog {
         if self.group_commit.advance(log_end_offset, generation, Some(now_ms)) {
             self.recovery_point.store(log_end_offset.0, Ordering::Release);
             self.group_commit.tell(Ok(self.flushed_offset()));
-        }
-        for offset in collected.replaced_snapshots {
-            self.directory.disk().remove_file(&self.directory.file(FileKind::ProducerSnapshot, offset))?;
         }
         Ok(self.recovery_point())
     }

@@ -83,8 +83,7 @@ pub(super) struct Writer {
     pub(super) leader_epochs: LeaderEpochs,
     /// The epochs in memory are not those in the file.
     pub(super) epochs_changed: bool,
-    /// The producer snapshots of the last checkpoints, oldest first, as far as they stand at no segment's beginning.
-    /// Two are kept: the recovery point that is written down may still be the one before.
+    /// The producer snapshots of checkpoints, oldest first, back to the one that the written recovery point needs.
     pub(super) checkpoint_snapshots: Vec<Offset>,
     /// Closed since their indexes were last synced.
     pub(super) unsynced_closed: Vec<Arc<Segment>>,

@@ -7,9 +7,9 @@
 //!             │ headers read at most  │ checked, indexes and │ and all that follows it
 //!             │                       │ producers built anew │
 //! ```
-//! Below the recovery point a checkpoint has brought everything to the device. What is kept beyond it is synced before
-//! it counts as flushed: that it reads back does not mean that it would after the next crash. After a clean stop all
-//! of the log is below the recovery point.
+//! Below the recovery point a checkpoint has brought everything to the device. What is kept beyond it is written once
+//! more and synced before it counts as flushed: that it reads back does not mean that it would after the next crash.
+//! After a clean stop all of the log is below the recovery point.
 
 mod leftovers;
 mod replay;
@@ -28,6 +28,7 @@ use super::partition_log::{LogParts, PartitionLog};
 use super::producer_rebuild;
 use super::producer_state::{ProducerStateConfig, ProducerStateManager};
 use super::segment::Segment;
+use super::segment_recovery::RecoveredSegment;
 use crate::config::LogConfig;
 use crate::ids::{Offset, TopicPartition};
 use crate::io::OpenMode;
@@ -105,8 +106,8 @@ struct Recovery<'a> {
     epochs_changed: bool,
     truncated_bytes: u64,
     is_intact: bool,
-    /// The first segment from which on they are not known to be on the device.
-    unsynced_from: Option<usize>,
+    /// From where on the log is not known to be on the device: the segment's place and the position in its file.
+    unsynced_from: Option<(usize, u64)>,
 }
 
 impl<'a> Recovery<'a> {
@@ -203,7 +204,7 @@ impl<'a> Recovery<'a> {
         // Its epochs are known already, or will be read from the headers.
         let mut epochs = self.epochs.clone();
         let recovered = self.recover(&segment, base_offset, &mut producers, &mut epochs)?;
-        if recovered > 0 {
+        if recovered.truncated_bytes > 0 {
             self.is_intact = false;
             segment.cut_file()?;
         }
@@ -228,12 +229,13 @@ impl<'a> Recovery<'a> {
         let known_epochs = epochs.clone();
         let mut at = first;
         loop {
-            let truncated_bytes = self.recover(&segment, from, &mut producers, &mut epochs)?;
+            let RecoveredSegment { truncated_bytes, checked_from, .. } =
+                self.recover(&segment, from, &mut producers, &mut epochs)?;
             let end = segment.next_offset()?;
             let following = self.folder.base_offsets.get(at + 1).copied();
             let is_checked_whole = from == segment.base_offset();
             if is_checked_whole || end > from || truncated_bytes > 0 || following.is_some() {
-                self.unsynced_from.get_or_insert(at);
+                self.unsynced_from.get_or_insert((at, checked_from));
             }
             at += 1;
             let next = following.filter(|following| truncated_bytes == 0 && self.continues(end, *following));
@@ -269,19 +271,19 @@ impl<'a> Recovery<'a> {
         Ok((Segment::open_without_indexes(directory, base_offset, *now_ms)?, base_offset))
     }
 
-    /// Says how many bytes at the end of the segment are not sound; they are still there.
+    /// What is not sound at the segment's end is still in its file afterwards.
     fn recover(
         &mut self,
         segment: &Segment,
         from: Offset,
         producers: &mut ProducerStateManager,
         epochs: &mut LeaderEpochs,
-    ) -> io::Result<u64> {
+    ) -> io::Result<RecoveredSegment> {
         let LoadRequest { config, now_ms, .. } = self.request;
         let interval_bytes = config.index_interval_bytes as u64;
         let recovered = segment.recover(from, producers, epochs, interval_bytes, *now_ms)?;
         self.truncated_bytes += recovered.truncated_bytes;
-        Ok(recovered.truncated_bytes)
+        Ok(recovered)
     }
 
     /// Whether a segment may follow one that ends at `end`. Only compaction leaves holes, and nothing may overlap: a
@@ -378,8 +380,8 @@ impl<'a> Recovery<'a> {
         self.epochs_changed |= self.epochs.truncate_from_start(log_start_offset);
         self.complete_epochs(log_start_offset, end)?;
         self.forget_stray_snapshots(end)?;
-        if let Some(first) = self.unsynced_from {
-            self.sync_recovered(first, &producers, end)?;
+        if let Some((first, position)) = self.unsynced_from {
+            self.sync_recovered(first, position, &producers, end)?;
         }
         let LoadRequest { directory, .. } = self.request;
         if self.epochs_changed {
@@ -421,16 +423,27 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    /// Snapshots are kept where a segment begins, and the newest one.
+    /// Snapshots are kept where a segment begins, the newest one, and the one that recovery begins with until the
+    /// recovery point is written anew.
     fn forget_stray_snapshots(&mut self, end: Offset) -> io::Result<()> {
-        let newest = self.folder.snapshots.range(..=end).next_back().copied();
-        let bases: BTreeSet<_> = self.segments.iter().map(Segment::base_offset).collect();
-        self.forget_snapshots(|offset| offset > end || (Some(offset) != newest && !bases.contains(&offset)))
+        let newest_up_to = |offset: Offset| self.folder.snapshots.range(..=offset).next_back().copied();
+        let mut kept: BTreeSet<_> = self.segments.iter().map(Segment::base_offset).collect();
+        kept.extend(newest_up_to(end));
+        kept.extend(newest_up_to(self.request.recovery_point));
+        self.forget_snapshots(|offset| offset > end || !kept.contains(&offset))
     }
 
-    fn sync_recovered(&self, first: usize, producers: &ProducerStateManager, end: Offset) -> io::Result<()> {
+    /// The segments from the `first`th on, in that one what lies behind `position`.
+    fn sync_recovered(
+        &self,
+        first: usize,
+        position: u64,
+        producers: &ProducerStateManager,
+        end: Offset,
+    ) -> io::Result<()> {
         let directory = &self.request.directory;
-        for segment in &self.segments[first..] {
+        for (at, segment) in self.segments.iter().enumerate().skip(first) {
+            segment.write_again(if at == first { position } else { 0 })?;
             segment.write_indexes()?;
             sync_segment(segment)?;
         }

@@ -1,6 +1,6 @@
 //! Reading a segment back after a crash: what of it is sound stays, and its indexes are built from that.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use super::append::aborted_txn;
 use super::batch_scan::{HeaderScan, PlacedBatch};
@@ -28,6 +28,8 @@ pub struct RecoveredSegment {
     pub truncated_bytes: u64,
     /// The offset behind its last sound batch.
     pub next_offset: Offset,
+    /// Where in the file the first batch begins that was checked.
+    pub checked_from: u64,
 }
 
 impl Segment {
@@ -95,7 +97,23 @@ impl Segment {
         let mut state = self.state.lock();
         state.max_timestamp = max_timestamp;
         state.bytes_since_index_entry = sound_bytes - last_indexed;
-        Ok(RecoveredSegment { truncated_bytes: file_bytes - sound_bytes, next_offset })
+        Ok(RecoveredSegment { truncated_bytes: file_bytes - sound_bytes, next_offset, checked_from: start })
+    }
+
+    /// Writes what lies from `position` on once more, as it is. After a sync that failed, the kernel holds pages for
+    /// clean that never came to the device, and a later sync passes over them; only a write makes it look again.
+    pub(super) fn write_again(&self, position: u64) -> io::Result<()> {
+        let mut chunk = Vec::new();
+        let mut at = position;
+        while at < self.size_bytes() {
+            chunk.resize((self.size_bytes() - at).min(CHUNK_BYTES as u64) as usize, 0);
+            if self.log_file().read_at(&mut chunk, at)? < chunk.len() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.log_file().write_all_at(&[IoSlice::new(&chunk)], at)?;
+            at += chunk.len() as u64;
+        }
+        Ok(())
     }
 
     /// Removes what the file holds behind the segment's end.
@@ -130,10 +148,14 @@ impl Segment {
             }
         }
         self.offset_index.truncate_to(from)?;
-        self.time_index.truncate_to(from)?;
         self.txn_index.truncate_to(from)?;
+        // Both indexes grow together, but for one entry that the time index gets when the segment is closed: it may be
+        // newer than the checkpoint, and is written anew.
+        let last_indexed = self.offset_index.last().offset;
+        let is_indexed = !self.offset_index.is_empty();
+        self.time_index.truncate_to(if is_indexed { last_indexed.next() } else { self.base_offset() })?;
         if start > 0 {
-            // Both indexes grow together, so only batches behind the last indexed one can be newer than the time index says.
+            // So only batches behind the last indexed one can be newer than the time index says.
             max_timestamp = self.time_index.last();
             let behind = self.offset_index.last().position;
             let mut scan = HeaderScan::new(&**self.log_file(), behind, start);

@@ -64,7 +64,7 @@ impl LogManager {
         for (at, directory) in self.online() {
             let offsets = self.offsets_of(at, PartitionLog::high_watermark);
             let written = directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, offsets);
-            directory.judge(written);
+            directory.judge(written.map(drop));
         }
     }
 
@@ -105,7 +105,7 @@ impl LogManager {
         let watermarks = self.offsets_of(at, PartitionLog::high_watermark);
         let closed = closed
             .and_then(|()| directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, watermarks).map_err(into_io));
-        match closed {
+        match closed.map(drop) {
             Ok(()) if all_closed.into_inner() && directory.is_online() => {
                 let marked = clean_shutdown::write(&**directory.base.disk(), directory.path(), broker_epoch);
                 if let Err(error) = marked {
@@ -161,7 +161,17 @@ impl LogManager {
         starts.retain(|_, offset| *offset > Offset::ZERO);
         // The beginnings first: a log that begins beyond its recovery point is one that was deleted up to there.
         directory.write_checkpoint(LOG_START_OFFSET_CHECKPOINT, starts)?;
-        directory.write_checkpoint(RECOVERY_POINT_CHECKPOINT, self.offsets_of(at, PartitionLog::recovery_point))
+        let recovery_points = self.offsets_of(at, PartitionLog::recovery_point);
+        if !directory.write_checkpoint(RECOVERY_POINT_CHECKPOINT, recovery_points.clone())? {
+            return Ok(());
+        }
+        for (partition, log) in self.logs_in(at) {
+            let Some(&written) = recovery_points.get(&partition) else { continue };
+            if let Err(error) = log.recovery_point_written(written) {
+                tracing::warn!(%partition, %error, "an old producer snapshot stays");
+            }
+        }
+        Ok(())
     }
 
     fn offsets_of(&self, at: usize, offset: impl Fn(&PartitionLog) -> Offset) -> OffsetCheckpoint {
@@ -175,8 +185,8 @@ impl LogManager {
 }
 
 impl Directory {
-    /// Replaces a checkpoint file, unless it says the same already.
-    pub(super) fn write_checkpoint(&self, name: &str, offsets: OffsetCheckpoint) -> Result<(), FileError> {
+    /// Replaces a checkpoint file, unless it says the same already: says whether it did.
+    pub(super) fn write_checkpoint(&self, name: &str, offsets: OffsetCheckpoint) -> Result<bool, FileError> {
         let mut checkpoints = self.checkpoints.lock();
         let written = match name {
             RECOVERY_POINT_CHECKPOINT => &mut checkpoints.recovery_points,
@@ -184,11 +194,11 @@ impl Directory {
             _ => &mut checkpoints.high_watermarks,
         };
         if *written == offsets {
-            return Ok(());
+            return Ok(false);
         }
         checkpoints::write(&**self.base.disk(), self.path(), name, &offsets)?;
         *written = offsets;
-        Ok(())
+        Ok(true)
     }
 
     fn sync_small_files(&self) -> io::Result<()> {

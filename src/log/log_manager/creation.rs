@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::checkpoint_text::FileError;
 use super::super::checkpoints::{
-    LOG_START_OFFSET_CHECKPOINT, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
+    LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
 };
 use super::super::directory::PartitionDirectory;
 use super::super::partition_log::PartitionLog;
@@ -110,7 +110,7 @@ impl LogManager {
         let directory = &self.directories[at];
         let (mut recovery_points, mut starts, mut high_watermarks) = {
             let checkpoints = directory.checkpoints.lock();
-            let names = |offsets: &super::super::checkpoints::OffsetCheckpoint| offsets.contains_key(partition);
+            let names = |offsets: &OffsetCheckpoint| offsets.contains_key(partition);
             let (recovery, start, high) =
                 (&checkpoints.recovery_points, &checkpoints.log_start_offsets, &checkpoints.high_watermarks);
             if !names(recovery) && !names(start) && !names(high) {
@@ -123,7 +123,8 @@ impl LogManager {
         }
         directory.write_checkpoint(RECOVERY_POINT_CHECKPOINT, recovery_points)?;
         directory.write_checkpoint(LOG_START_OFFSET_CHECKPOINT, starts)?;
-        directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, high_watermarks)
+        directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, high_watermarks)?;
+        Ok(())
     }
 }
 

@@ -117,6 +117,9 @@ impl LogManager {
         let disk = &**directory.base.disk();
         if directory.base.clean_shutdown().is_some() {
             clean_shutdown::remove(disk, directory.path())?;
+        } else {
+            // Folders that were created right before a kill may not be on the device yet, and will not be new again.
+            disk.sync_directory(directory.path())?;
         }
         {
             let mut checkpoints = directory.checkpoints.lock();

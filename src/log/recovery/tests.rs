@@ -11,6 +11,7 @@ use crate::config::{CleanupPolicy, LogConfig};
 use crate::ids::{BrokerEpoch, BrokerId, Offset, TopicId, TopicPartition};
 use crate::io::sim::SimDisk;
 use crate::io::{Disk, DiskFile, OpenMode};
+use crate::log::directory::FileKind;
 use crate::log::log_directory::LogDirectories;
 use crate::log::log_manager::{LoadSummary, LogManager, LogManagerOptions, NewLog};
 use crate::log::partition_log::PartitionLog;
@@ -89,6 +90,12 @@ impl Machine {
         self.disk.read(&Path::new("data").join(name), 1 << 20).ok()
     }
 
+    /// The names of the segments, oldest first.
+    fn logs(&self) -> Vec<String> {
+        let is_log = |name: &String| matches!(FileKind::parse(name), Some((FileKind::Log, _)));
+        self.names().into_iter().filter(is_log).collect()
+    }
+
     fn names(&self) -> Vec<String> {
         self.disk.list(Path::new("data/topic-0")).unwrap().into_iter().map(|entry| entry.name).collect()
     }
@@ -116,8 +123,8 @@ fn append_bytes(file: &dyn DiskFile, bytes: &[u8]) {
     file.write_all_at(&[IoSlice::new(bytes)], file.size_bytes().unwrap()).unwrap();
 }
 
-fn compacted(config: LogConfig) -> LogConfig {
-    LogConfig { cleanup_policy: CleanupPolicy { delete: false, compact: true }, ..config }
+fn small_compacted_segments() -> LogConfig {
+    LogConfig { cleanup_policy: CleanupPolicy { delete: false, compact: true }, ..small_segments() }
 }
 
 /// All bytes of a log from its start on.

@@ -164,12 +164,13 @@ fn recovery_cuts_at_the_first_bad_byte() {
         let found = segment.recover(Offset(0), &mut producers, &mut epochs, 300, NOW_MS).unwrap();
         assert_eq!(found.next_offset, Offset(sound * 2));
         assert_eq!(found.truncated_bytes, (damaged.len() - sound as usize * batch_bytes) as u64);
+        segment.cut_file().unwrap();
         assert!(read_file(&log, FileKind::Log, 0) == good[..sound as usize * batch_bytes]);
     }
 }
 
 #[test]
-fn checkpoints_keep_two_snapshots_beside_those_of_segments() {
+fn checkpoints_keep_the_snapshot_that_recovery_would_begin_with() {
     let root = TempDir::new().unwrap();
     let log = new_log(root.path(), config());
     for sequence in 0..6 {
@@ -178,6 +179,8 @@ fn checkpoints_keep_two_snapshots_beside_those_of_segments() {
         append(&log, &builder.build().unwrap().into()).unwrap();
         assert_eq!(log.checkpoint(NOW_MS).unwrap(), Offset(i64::from(sequence) + 1));
         assert_eq!(log.checkpoint(NOW_MS).unwrap(), log.recovery_point());
+        // What is written down is the checkpoint before.
+        log.recovery_point_written(Offset(i64::from(sequence))).unwrap();
         if sequence == 2 {
             log.roll(NOW_MS).unwrap();
         }

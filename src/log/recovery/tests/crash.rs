@@ -8,7 +8,9 @@ use super::*;
 use crate::ids::{LeaderEpoch, ProducerEpoch, ProducerId};
 use crate::io::sim::{SimFault, SimOperation};
 use crate::log::append::AppendContext;
-use crate::log::producer_state::{AppendOrigin, ProducerStateConfig, ProducerStateManager};
+use crate::log::producer_state::{
+    AppendOrigin, BatchMetadata, ProducerStateConfig, ProducerStateEntry, ProducerStateManager,
+};
 use crate::protocol::batch::BatchHeader;
 use crate::protocol::records::{NewRecord, RecordBatchBuilder};
 
@@ -116,7 +118,7 @@ impl History {
     fn append(&mut self, log: &PartitionLog, at: usize) {
         let producers = self.models[at].producers();
         let producer_id = self.rng.random_range(-1..PRODUCERS);
-        let last_sequence = producers.entry(ProducerId(producer_id)).map_or(-1, |entry| entry.last_sequence());
+        let last_sequence = producers.entry(ProducerId(producer_id)).map_or(-1, ProducerStateEntry::last_sequence);
         let context = AppendContext {
             leader_epoch: LeaderEpoch(self.models[at].leader_epoch),
             origin: AppendOrigin::Client,
@@ -258,20 +260,16 @@ fn check_lookups(log: &PartitionLog, model: &Model, rng: &mut StdRng) {
     }
 }
 
-/// Producers that are known have their last batches; those whose records retention took may be known no more.
+/// Of each producer the last batches are known, as far as their records are there.
 fn check_producers(log: &PartitionLog, model: &Model) {
     let expected = model.producers();
     let found = log.producers();
-    for entry in &found {
-        let expected = expected.entry(entry.producer_id).unwrap();
-        let (found, expected) = (entry.batches(), expected.batches());
-        assert!(expected.ends_with(found) && !found.is_empty(), "{found:?} {expected:?}");
-    }
+    assert!(found.iter().all(|entry| expected.entry(entry.producer_id).is_some()));
     for expected in expected.active_producers() {
-        if expected.batches()[0].first_offset() >= log.log_start_offset() {
-            let found = found.iter().find(|entry| entry.producer_id == expected.producer_id).unwrap();
-            assert_eq!(found.batches(), expected.batches());
-        }
+        let is_there = |batch: &&BatchMetadata| batch.first_offset() >= log.log_start_offset();
+        let found = found.iter().find(|entry| entry.producer_id == expected.producer_id);
+        let found: Vec<_> = found.map_or(&[][..], |entry| entry.batches()).iter().filter(is_there).collect();
+        assert_eq!(found, expected.batches().iter().filter(is_there).collect::<Vec<_>>());
     }
 }
 
@@ -315,5 +313,5 @@ fn no_flushed_record_is_lost() {
 fn seeds() -> (u64, u64) {
     let chosen = std::env::var("CRASH_SEEDS").ok();
     let chosen = chosen.as_deref().and_then(|seeds| seeds.split_once(".."));
-    chosen.map_or((0, 400), |(from, to)| (from.parse().unwrap(), to.parse().unwrap()))
+    chosen.map_or((0, 200), |(from, to)| (from.parse().unwrap(), to.parse().unwrap()))
 }

@@ -87,7 +87,7 @@ fn nothing_behind_a_bad_byte_is_kept() {
     assert_eq!((log.log_end_offset(), log.segment_count()), (Offset(20), 1));
     assert_eq!(all_bytes(&log), before[..first_bytes * 2]);
     assert_eq!(run.summary.truncated_bytes as usize, before.len() - first_bytes * 2);
-    let logs: Vec<_> = machine.names().into_iter().filter(|name| name.ends_with(".log")).collect();
+    let logs = machine.logs();
     assert_eq!(logs, ["00000000000000000000.log"]);
 }
 
@@ -164,7 +164,7 @@ fn leftovers_are_removed_and_strangers_are_not() {
 
 #[test]
 fn an_interrupted_swap_is_completed() {
-    let machine = Machine::new(0, compacted(small_segments()));
+    let machine = Machine::new(0, small_compacted_segments());
     let run = machine.start();
     let log = run.log(&machine.config, 0);
     for _ in 0..50 {
@@ -174,7 +174,7 @@ fn an_interrupted_swap_is_completed() {
     drop((log, run));
     machine.disk.kill();
     // The second and third segment, compacted into the second one's last batch.
-    let logs: Vec<_> = machine.names().into_iter().filter(|name| name.ends_with(".log")).collect();
+    let logs = machine.logs();
     let third = machine.content(&logs[2]).unwrap();
     let swap = format!("{}.swap", logs[1]);
     append_bytes(&*machine.file(&swap), &third[third.len() - BatchHeader::read(&third).unwrap().size_bytes()..]);
@@ -266,11 +266,7 @@ fn with_a_hole(config: LogConfig) -> (Machine, Vec<i64>) {
         append(&log, &batch(10, 20)).unwrap();
     }
     drop((log, run));
-    let bases: Vec<i64> = machine
-        .names()
-        .iter()
-        .filter_map(|name| name.strip_suffix(".log").map(|base| base.parse().unwrap()))
-        .collect();
+    let bases: Vec<i64> = machine.logs().iter().map(|name| FileKind::parse(name).unwrap().1.0).collect();
     let second = machine.file(&format!("{:020}.log", bases[1]));
     let batch_bytes =
         BatchHeader::read(&machine.content(&format!("{:020}.log", bases[1])).unwrap()).unwrap().size_bytes();
@@ -286,7 +282,7 @@ fn what_follows_a_hole_goes_unless_compaction_may_have_left_it() {
     assert_eq!(log_of(&run).log_end_offset(), Offset(bases[2] - 10));
     assert_eq!(log_of(&run).segment_count(), 2);
 
-    let (machine, bases) = with_a_hole(compacted(small_segments()));
+    let (machine, bases) = with_a_hole(small_compacted_segments());
     let run = machine.start();
     assert!(log_of(&run).log_end_offset() > Offset(bases[2]));
 }
@@ -299,7 +295,9 @@ fn missing_first_segments_move_the_beginning() {
     drop(run);
     let first: Vec<_> =
         machine.names().into_iter().filter(|name| name.starts_with("00000000000000000000.")).collect();
-    first.iter().for_each(|name| machine.disk.remove_file(&path(name)).unwrap());
+    for name in &first {
+        machine.disk.remove_file(&path(name)).unwrap();
+    }
     machine.disk.kill();
     let run = machine.start();
     let (start, end) = offsets(&log_of(&run));
