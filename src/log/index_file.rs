@@ -26,6 +26,8 @@ pub(super) trait IndexEntry: Copy + Send + Sync + 'static {
     /// `bytes` holds exactly [`Self::BYTES`].
     fn decode(bytes: &[u8]) -> Self;
     fn encode(self, into: &mut Vec<u8>);
+    /// Whether all its bytes are zero.
+    fn is_zero(&self) -> bool;
 }
 
 /// Entries in ascending order: stored ones, then the tail.
@@ -91,6 +93,9 @@ impl<E: IndexEntry> IndexFile<E> {
 
     /// The last entry for which `is_before` holds, with its slot, given that it holds for all entries up to some
     /// slot and for none beyond.
+    ///
+    /// Entries that were not synced may be zeros after a crash, until recovery has cut them off. Only the very first
+    /// can be zero and true, so that others count as beyond.
     pub(super) fn last_where(&self, is_before: impl Fn(&E) -> bool) -> io::Result<Option<(usize, E)>> {
         let (file, stored) = {
             let state = self.state.read();
@@ -109,7 +114,7 @@ impl<E: IndexEntry> IndexFile<E> {
             Some(file) => file,
             None => self.open_file()?,
         };
-        search_file(&*file, stored, is_before)
+        search_file(&*file, stored, |slot, entry: &E| !(slot > 0 && entry.is_zero()) && is_before(entry))
     }
 
     pub(super) fn entry(&self, slot: usize) -> io::Result<E> {
@@ -225,12 +230,12 @@ fn read_entries<E: IndexEntry>(file: &dyn DiskFile, from: usize, to: usize) -> i
 fn search_file<E: IndexEntry>(
     file: &dyn DiskFile,
     stored: usize,
-    is_before: impl Fn(&E) -> bool,
+    is_before: impl Fn(usize, &E) -> bool,
 ) -> io::Result<Option<(usize, E)>> {
     let (mut low, mut high) = (0, stored);
     while (high - low) * E::BYTES > SEARCH_PAGE_BYTES {
         let middle = low + (high - low) / 2;
-        if is_before(&read_entry(file, middle)?) {
+        if is_before(middle, &read_entry(file, middle)?) {
             // The answer is the middle or beyond it.
             low = middle;
         } else {
@@ -238,6 +243,6 @@ fn search_file<E: IndexEntry>(
         }
     }
     let page = read_entries::<E>(file, low, high)?;
-    let found = page.partition_point(is_before).checked_sub(1);
-    Ok(found.map(|slot| (low + slot, page[slot])))
+    let found = page.iter().enumerate().take_while(|(at, entry)| is_before(low + at, entry)).last();
+    Ok(found.map(|(at, entry)| (low + at, *entry)))
 }

@@ -44,6 +44,7 @@ pub mod retention;
 mod roll;
 pub mod segment;
 pub mod segment_recovery;
+mod sound_batches;
 pub mod time_index;
 pub mod timestamps;
 mod truncation;

@@ -34,6 +34,10 @@ impl IndexEntry for Entry {
         into.extend_from_slice(&self.relative_offset.to_be_bytes());
         into.extend_from_slice(&self.position.to_be_bytes());
     }
+
+    fn is_zero(&self) -> bool {
+        self.relative_offset == 0 && self.position == 0
+    }
 }
 
 pub(super) fn read_i32(bytes: &[u8]) -> i32 {

@@ -28,14 +28,18 @@ pub fn snapshot_offsets(directory: &PartitionDirectory) -> io::Result<Vec<Offset
 }
 
 /// Loads the newest sound snapshot at or below `up_to`, and says which one; `None` leaves `producers` empty. One that
-/// is not sound was torn by a crash; an older one does as well, with more to read behind it.
+/// is not sound was torn by a crash; an older one does as well, with more to read behind it. Not one from below
+/// `first_offset`, where the segments begin: what came between is deleted, and a producer that wrote there would be
+/// told that it left a gap.
 pub fn load_snapshot(
     directory: &PartitionDirectory,
+    first_offset: Offset,
     up_to: Offset,
     producers: &mut ProducerStateManager,
     now_ms: TimestampMs,
 ) -> io::Result<Option<Offset>> {
-    for offset in snapshot_offsets(directory)?.into_iter().rev().filter(|&offset| offset <= up_to) {
+    let range = first_offset..=up_to;
+    for offset in snapshot_offsets(directory)?.into_iter().rev().filter(|offset| range.contains(offset)) {
         let path = directory.file(FileKind::ProducerSnapshot, offset);
         let content = directory.disk().read(&path, MAX_SNAPSHOT_BYTES)?;
         match ProducerStateManager::decode_snapshot(&content) {
@@ -49,7 +53,7 @@ pub fn load_snapshot(
     Ok(None)
 }
 
-/// Sets `producers` to the state of all records from `log_start_offset` to below `up_to`. The segments hold sound
+/// Sets `producers` to the state of all records that are left below `up_to`. The segments hold sound
 /// batches: only headers and markers are read.
 pub fn rebuild_producer_state(
     directory: &PartitionDirectory,
@@ -59,8 +63,9 @@ pub fn rebuild_producer_state(
     producers: &mut ProducerStateManager,
     now_ms: TimestampMs,
 ) -> io::Result<()> {
-    if load_snapshot(directory, up_to, producers, now_ms)?.is_none() {
-        producers.truncate_fully_and_start_at(log_start_offset);
+    let first_offset = segments.first().map_or(log_start_offset, |first| first.base_offset());
+    if load_snapshot(directory, first_offset, up_to, producers, now_ms)?.is_none() {
+        producers.truncate_fully_and_start_at(first_offset);
     }
     for (index, segment) in segments.iter().enumerate() {
         let from = producers.map_end_offset();

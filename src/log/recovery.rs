@@ -335,9 +335,11 @@ impl<'a> Recovery<'a> {
     fn producers_of_snapshot(&self, offset: Offset) -> io::Result<ProducerStateManager> {
         let LoadRequest { directory, producer_state, now_ms, .. } = self.request;
         let mut producers = ProducerStateManager::new(*producer_state);
-        if producer_rebuild::load_snapshot(directory, offset, &mut producers, *now_ms)?.is_none() {
+        let first = self.folder.base_offsets.first().copied();
+        let first_offset = first.unwrap_or(offset);
+        if producer_rebuild::load_snapshot(directory, first_offset, offset, &mut producers, *now_ms)?.is_none() {
             // A log that was closed in good order and has no snapshot at all never had a producer with an id.
-            let first = self.folder.base_offsets.first().copied().filter(|_| self.trusted_below != EVERYTHING);
+            let first = first.filter(|_| self.trusted_below != EVERYTHING);
             producers.truncate_fully_and_start_at(first.unwrap_or(offset));
         }
         Ok(producers)

@@ -6,20 +6,16 @@ use super::append::aborted_txn;
 use super::batch_scan::{HeaderScan, PlacedBatch};
 use super::leader_epochs::LeaderEpochs;
 use super::offset_index;
-use super::producer_state::{EndTxnMarker, ProducerStateManager};
+use super::producer_rebuild::read_marker;
+use super::producer_state::ProducerStateManager;
 use super::segment::Segment;
+use super::sound_batches::SoundBatches;
 use super::time_index::{NO_TIMESTAMP, TimestampOffset};
 use crate::ids::Offset;
-use crate::io::DiskFile;
-use crate::protocol::batch::{BatchError, BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES};
 use crate::time::TimestampMs;
 
-/// Bytes of a batch that are read, and added to its checksum, at a time.
+/// Bytes that are written again at a time.
 const CHUNK_BYTES: usize = 256 << 10;
-/// A control batch holds one small record.
-const MAX_CONTROL_BATCH_BYTES: usize = 1 << 20;
-/// From here on the checksum covers a batch.
-const CHECKED_FROM: usize = LOG_OVERHEAD_BYTES + 9;
 
 /// What recovery of one segment found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,31 +45,31 @@ impl Segment {
     ) -> io::Result<RecoveredSegment> {
         let file_bytes = self.log_file().size_bytes()?;
         let (start, kept_offset) = self.keep_below(from)?;
-        let mut reader =
-            SoundBatches { file: &**self.log_file(), position: start, end: file_bytes, chunk: Vec::new() };
+        let mut reader = SoundBatches::new(&**self.log_file(), start, file_bytes);
         let mut next_offset = kept_offset;
         let mut last_indexed = self.offset_index.last().position;
         let mut max_timestamp = self.max_timestamp();
         loop {
-            let PlacedBatch { position, header } = match reader.next() {
+            let batch = match reader.next() {
                 Ok(Some(batch)) => batch,
                 Ok(None) => break,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     let segment = self.base_offset();
-                    tracing::warn!(%segment, position = reader.position, %error, "the log is cut at a batch that is not sound");
+                    tracing::warn!(%segment, position = reader.position(), %error, "the log is cut at a batch that is not sound");
                     break;
                 }
                 Err(error) => return Err(error),
             };
+            let PlacedBatch { position, header } = batch;
             let in_order = header.base_offset >= next_offset
                 && offset_index::relative_offset(self.base_offset(), header.last_offset()).is_some();
             if !in_order || header.last_offset_delta < 0 {
                 let segment = self.base_offset();
                 tracing::warn!(%segment, position, offset = %header.base_offset, "the log is cut at a batch out of order");
-                reader.position = position;
+                reader.step_back(&batch);
                 break;
             }
-            let marker = reader.read_marker(position, &header)?;
+            let marker = read_marker(self, &batch)?;
             if header.max_timestamp > max_timestamp.timestamp {
                 max_timestamp = TimestampOffset { timestamp: header.max_timestamp, offset: header.last_offset() };
             }
@@ -92,7 +88,7 @@ impl Segment {
             }
             next_offset = header.next_offset();
         }
-        let sound_bytes = reader.position;
+        let sound_bytes = reader.position();
         self.set_size_bytes(sound_bytes);
         let mut state = self.state.lock();
         state.max_timestamp = max_timestamp;
@@ -172,58 +168,5 @@ impl Segment {
     /// The position of the last index entry below `from`; 0 where there is none.
     fn last_trusted_entry(&self, from: Offset) -> io::Result<u64> {
         self.offset_index.lookup(from + -1).map(|entry| entry.position)
-    }
-}
-
-/// Whole batches with the right checksum, in a file whose end is not known to hold any.
-struct SoundBatches<'a> {
-    file: &'a dyn DiskFile,
-    position: u64,
-    end: u64,
-    chunk: Vec<u8>,
-}
-
-impl SoundBatches<'_> {
-    /// The batch at the position, which moves behind it; `InvalidData` where there is none, and then it stays.
-    fn next(&mut self) -> io::Result<Option<PlacedBatch>> {
-        let Some(batch) = HeaderScan::new(self.file, self.position, self.end).next()? else { return Ok(None) };
-        let stored = batch.header.crc;
-        let computed = self.checksum(&batch)?;
-        if stored != computed {
-            return Err(super::batch_scan::corrupt(BatchError::Crc { stored, computed }));
-        }
-        self.position = batch.end_position();
-        Ok(Some(batch))
-    }
-
-    fn checksum(&mut self, batch: &PlacedBatch) -> io::Result<u32> {
-        let mut at = batch.position + CHECKED_FROM as u64;
-        let mut crc = 0;
-        while at < batch.end_position() {
-            let wanted = (batch.end_position() - at).min(CHUNK_BYTES as u64) as usize;
-            self.chunk.resize(wanted.max(self.chunk.len()), 0);
-            let chunk = &mut self.chunk[..wanted];
-            if self.file.read_at(chunk, at)? < wanted {
-                return Err(super::batch_scan::corrupt(BatchError::Truncated {
-                    needed: batch.header.size_bytes(),
-                    available: (at - batch.position) as usize,
-                }));
-            }
-            crc = crc32c::crc32c_append(crc, chunk);
-            at += wanted as u64;
-        }
-        Ok(crc)
-    }
-
-    fn read_marker(&self, position: u64, header: &BatchHeader) -> io::Result<Option<EndTxnMarker>> {
-        if !header.is_control() || !(HEADER_BYTES..=MAX_CONTROL_BATCH_BYTES).contains(&header.size_bytes()) {
-            return Ok(None);
-        }
-        let mut bytes = vec![0; header.size_bytes()];
-        self.file.read_at(&mut bytes, position)?;
-        Ok(EndTxnMarker::read(header, &bytes).unwrap_or_else(|error| {
-            tracing::warn!(offset = %header.base_offset, %error, "a control record that means nothing is passed over");
-            None
-        }))
     }
 }

@@ -41,6 +41,10 @@ impl IndexEntry for Entry {
         into.extend_from_slice(&self.timestamp.to_be_bytes());
         into.extend_from_slice(&self.relative_offset.to_be_bytes());
     }
+
+    fn is_zero(&self) -> bool {
+        self.timestamp == 0 && self.relative_offset == 0
+    }
 }
 
 /// A timestamp and the offset that it was seen at.

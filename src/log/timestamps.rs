@@ -42,16 +42,59 @@ impl PartitionLog {
     pub fn offset_of_max_timestamp(&self) -> Result<Option<TimestampedOffset>, StorageError> {
         self.check_online()?;
         let segments = self.segments.load_full();
-        let mut newest: Option<&Arc<Segment>> = None;
-        for segment in segments.iter() {
-            let timestamp = segment.max_timestamp().timestamp;
-            if timestamp > newest.map_or(NO_TIMESTAMP, |newest| newest.max_timestamp().timestamp) {
-                newest = Some(segment);
-            }
+        let log_start_offset = self.log_start_offset();
+        let Some((newest, timestamp)) =
+            newest_of(segments.iter().map(|segment| Ok((segment, segment.max_timestamp().timestamp))))?
+        else {
+            return Ok(None);
+        };
+        if let Some(found) = find_in_segment(newest, timestamp, log_start_offset)? {
+            return Ok(Some(found));
         }
-        let Some(newest) = newest else { return Ok(None) };
-        find_in_segment(newest, newest.max_timestamp().timestamp, self.log_start_offset())
+        // That record is deleted: what is left of its segment has to be looked through.
+        let visible = segments.iter().map(|segment| Ok((segment, visible_max_timestamp(segment, log_start_offset)?)));
+        match newest_of(visible)? {
+            Some((newest, timestamp)) => find_in_segment(newest, timestamp, log_start_offset),
+            None => Ok(None),
+        }
     }
+}
+
+/// The segment with the largest timestamp, the first of several; `None` where none has one.
+fn newest_of<'a>(
+    segments: impl Iterator<Item = Result<(&'a Arc<Segment>, TimestampMs), StorageError>>,
+) -> Result<Option<(&'a Arc<Segment>, TimestampMs)>, StorageError> {
+    let mut newest = None;
+    for segment in segments {
+        let (segment, timestamp) = segment?;
+        if timestamp > newest.map_or(NO_TIMESTAMP, |(_, timestamp)| timestamp) {
+            newest = Some((segment, timestamp));
+        }
+    }
+    Ok(newest)
+}
+
+/// The largest timestamp of the records from `from` on.
+fn visible_max_timestamp(segment: &Segment, from: Offset) -> Result<TimestampMs, StorageError> {
+    if segment.base_offset() >= from {
+        return Ok(segment.max_timestamp().timestamp);
+    }
+    let Some(first) = segment.find_batch(from)? else { return Ok(NO_TIMESTAMP) };
+    let mut scan = segment.scan_from(first.position);
+    let mut largest = NO_TIMESTAMP;
+    while let Some(batch) = scan.next()? {
+        if batch.header.base_offset >= from {
+            largest = largest.max(batch.header.max_timestamp);
+            continue;
+        }
+        visit_records(segment, &batch, |found| {
+            if found.offset >= from {
+                largest = largest.max(found.timestamp);
+            }
+            false
+        })?;
+    }
+    Ok(largest)
 }
 
 /// The first record at or above `from` whose timestamp is `target` or later.
@@ -81,13 +124,26 @@ fn find_in_batch(
     target: TimestampMs,
     from: Offset,
 ) -> Result<Option<TimestampedOffset>, StorageError> {
+    visit_records(segment, batch, |found| found.timestamp >= target && found.offset >= from)
+}
+
+/// Shows the records of a batch in order until `visitor` says true; says for which.
+fn visit_records(
+    segment: &Segment,
+    batch: &PlacedBatch,
+    mut visitor: impl FnMut(&TimestampedOffset) -> bool,
+) -> Result<Option<TimestampedOffset>, StorageError> {
     let bytes = batch_scan::read_whole(&**segment.log_file(), batch)?;
     let records = BatchRecords::open(&bytes, records_limit_bytes(bytes.len())).map_err(not_readable)?;
     for record in records.walk() {
         let record = record.map_err(not_readable)?;
-        let (timestamp, offset) = (record.timestamp_ms(&batch.header), record.offset(&batch.header));
-        if timestamp >= target && offset >= from {
-            return Ok(Some(TimestampedOffset { timestamp, offset, leader_epoch: batch.header.leader_epoch }));
+        let found = TimestampedOffset {
+            timestamp: record.timestamp_ms(&batch.header),
+            offset: record.offset(&batch.header),
+            leader_epoch: batch.header.leader_epoch,
+        };
+        if visitor(&found) {
+            return Ok(Some(found));
         }
     }
     Ok(None)

@@ -141,6 +141,26 @@ fn recovery_builds_what_closing_wrote() {
 }
 
 #[test]
+fn index_entries_beyond_the_recovery_point_may_be_holes() {
+    let root = TempDir::new().unwrap();
+    let log = closed_log(root.path());
+    let files = [FileKind::OffsetIndex, FileKind::TimeIndex];
+    let before = files.map(|kind| read_file(&log, kind, 0));
+    for (kind, entry_bytes) in files.into_iter().zip([8, 12]) {
+        let mut bytes = read_file(&log, kind, 0);
+        let end = bytes.len();
+        // Entries of offsets from 14 on, the last one excepted.
+        bytes[3 * entry_bytes..end - entry_bytes].fill(0);
+        log.directory().disk().write_atomically(&log.directory().file(kind, Offset(0)), &bytes).unwrap();
+    }
+    let segment = Segment::open(&directory(root.path()), Offset(0), NOW_MS).unwrap();
+    let (mut producers, mut epochs) = (producers(), LeaderEpochs::new());
+    segment.recover(Offset(14), &mut producers, &mut epochs, 300, NOW_MS).unwrap();
+    segment.close_indexes().unwrap();
+    assert!(files.map(|kind| read_file(&log, kind, 0)) == before);
+}
+
+#[test]
 fn recovery_cuts_at_the_first_bad_byte() {
     let root = TempDir::new().unwrap();
     let log = closed_log(root.path());
@@ -190,4 +210,26 @@ fn checkpoints_keep_the_snapshot_that_recovery_would_begin_with() {
     let mut offsets: Vec<_> = names.iter().map(|entry| FileKind::parse(&entry.name).unwrap().1.0).collect();
     offsets.sort_unstable();
     assert_eq!(offsets, [3, 5, 6]);
+}
+
+#[test]
+fn recovery_reads_batches_of_every_size() {
+    let root = TempDir::new().unwrap();
+    let log = new_log(root.path(), LogConfig { max_message_bytes: 4 << 20, ..config() });
+    for value_bytes in [100, (1 << 20) - 300, 500_000, 600_000, 3 << 20, 0, 1 << 20] {
+        append(&log, &batch(1, value_bytes)).unwrap();
+    }
+    log.close(NOW_MS).unwrap();
+    let recover = || {
+        let segment = Segment::open_without_indexes(&directory(root.path()), Offset(0), NOW_MS).unwrap();
+        let (mut producers, mut epochs) = (producers(), LeaderEpochs::new());
+        segment.recover(Offset(0), &mut producers, &mut epochs, 300, NOW_MS).unwrap()
+    };
+    assert_eq!((recover().truncated_bytes, recover().next_offset), (0, Offset(7)));
+    let path = log.directory().file(FileKind::Log, Offset(0));
+    let mut damaged = log.directory().disk().read(&path, 16 << 20).unwrap();
+    let third = log.segments.load()[0].find_batch(Offset(4)).unwrap().unwrap();
+    damaged[third.end_position() as usize - 10] ^= 4;
+    log.directory().disk().write_atomically(&path, &damaged).unwrap();
+    assert_eq!(recover().next_offset, Offset(4));
 }

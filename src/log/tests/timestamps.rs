@@ -40,6 +40,25 @@ fn the_first_record_that_is_new_enough() {
 }
 
 #[test]
+fn the_newest_record_that_is_left() {
+    let root = TempDir::new().unwrap();
+    let log = new_log(root.path(), LogConfig::default());
+    append(&log, &batch_of(&[900, 300, 400], 10)).unwrap();
+    append(&log, &batch_of(&[350], 10)).unwrap();
+    log.roll(NOW_MS).unwrap();
+    append(&log, &batch_of(&[200], 10)).unwrap();
+    log.set_high_watermark(Offset(5));
+    for (log_start_offset, expected) in
+        [(0, found(900, 0)), (1, found(400, 2)), (3, found(350, 3)), (4, found(200, 4))]
+    {
+        log.delete_records(Offset(log_start_offset)).unwrap();
+        assert_eq!(log.offset_of_max_timestamp().unwrap(), Some(expected));
+    }
+    log.delete_records(Offset(5)).unwrap();
+    assert_eq!(log.offset_of_max_timestamp().unwrap(), None);
+}
+
+#[test]
 fn records_without_timestamps_are_never_found() {
     let root = TempDir::new().unwrap();
     let log = new_log(root.path(), LogConfig::default());

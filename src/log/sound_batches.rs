@@ -1,0 +1,92 @@
+//! Reading batches where nothing is known to be one: every length is checked, every checksum compared.
+
+use std::io;
+
+use super::batch_scan::{PlacedBatch, corrupt};
+use crate::io::DiskFile;
+use crate::protocol::batch::{BatchError, BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES};
+
+/// Bytes of the file that are read at a time, and held.
+const WINDOW_BYTES: usize = 1 << 20;
+/// From here on the checksum covers a batch: behind base offset, length, epoch, magic and the checksum itself.
+const CHECKED_FROM: usize = LOG_OVERHEAD_BYTES + 9;
+
+/// The whole batches with the right checksum from a position on, up to the first that is none.
+pub(super) struct SoundBatches<'a> {
+    file: &'a dyn DiskFile,
+    position: u64,
+    end: u64,
+    window: Vec<u8>,
+    window_at: u64,
+}
+
+impl<'a> SoundBatches<'a> {
+    pub(super) fn new(file: &'a dyn DiskFile, position: u64, end: u64) -> Self {
+        Self { file, position, end, window: Vec::new(), window_at: position }
+    }
+
+    /// Where the last sound batch ended.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next batch, and the position moves behind it; `None` at the end. `InvalidData`: there is none, and the
+    /// position stays.
+    pub(super) fn next(&mut self) -> io::Result<Option<PlacedBatch>> {
+        let left = self.end.saturating_sub(self.position);
+        if left == 0 {
+            return Ok(None);
+        }
+        let header = BatchHeader::read(self.bytes(HEADER_BYTES)?).map_err(corrupt)?;
+        let size_bytes = header.size_bytes();
+        if size_bytes as u64 > left {
+            return Err(corrupt(BatchError::Truncated { needed: size_bytes, available: left as usize }));
+        }
+        let computed = if size_bytes <= WINDOW_BYTES {
+            crc32c::crc32c(self.bytes(size_bytes)?.get(CHECKED_FROM..).unwrap_or_default())
+        } else {
+            self.checksum_in_parts(size_bytes)?
+        };
+        if computed != header.crc {
+            return Err(corrupt(BatchError::Crc { stored: header.crc, computed }));
+        }
+        let batch = PlacedBatch { position: self.position, header };
+        self.position = batch.end_position();
+        Ok(Some(batch))
+    }
+
+    /// Undoes the last step: its batch is sound, but has no business here.
+    pub(super) fn step_back(&mut self, batch: &PlacedBatch) {
+        self.position = batch.position;
+    }
+
+    /// `wanted` bytes from the position on, fewer only at the end.
+    fn bytes(&mut self, wanted: usize) -> io::Result<&[u8]> {
+        let wanted = wanted.min((self.end - self.position) as usize);
+        let held = self.window_at + self.window.len() as u64;
+        if self.position < self.window_at || self.position + wanted as u64 > held {
+            let size = (self.end - self.position).min(WINDOW_BYTES as u64) as usize;
+            self.window.resize(size, 0);
+            let read = self.file.read_at(&mut self.window, self.position)?;
+            self.window.truncate(read);
+            self.window_at = self.position;
+        }
+        let at = (self.position - self.window_at) as usize;
+        Ok(&self.window[at..self.window.len().min(at + wanted)])
+    }
+
+    /// The checksum of a batch that is larger than the window.
+    fn checksum_in_parts(&self, size_bytes: usize) -> io::Result<u32> {
+        let mut part = vec![0; WINDOW_BYTES];
+        let (mut crc, mut at) = (0, CHECKED_FROM);
+        while at < size_bytes {
+            let wanted = (size_bytes - at).min(WINDOW_BYTES);
+            if self.file.read_at(&mut part[..wanted], self.position + at as u64)? < wanted {
+                return Err(corrupt(BatchError::Truncated { needed: size_bytes, available: at }));
+            }
+            crc = crc32c::crc32c_append(crc, &part[..wanted]);
+            at += wanted;
+        }
+        Ok(crc)
+    }
+}
