@@ -31,15 +31,27 @@ pub(super) struct HeaderScan<'a> {
     window: [u8; HEADER_WINDOW_BYTES],
     window_at: u64,
     window_len: usize,
+    /// No batch that comes may begin before it.
+    next_offset: Offset,
 }
 
 impl<'a> HeaderScan<'a> {
     /// `position` is the beginning of a batch, `end_position` the end of one.
     pub(super) fn new(file: &'a dyn DiskFile, position: u64, end_position: u64) -> Self {
-        Self { file, position, end_position, window: [0; HEADER_WINDOW_BYTES], window_at: 0, window_len: 0 }
+        Self {
+            file,
+            position,
+            end_position,
+            window: [0; HEADER_WINDOW_BYTES],
+            window_at: 0,
+            window_len: 0,
+            next_offset: Offset(i64::MIN),
+        }
     }
 
-    /// The next batch; `None` at the end. `InvalidData`: no whole batch lies there.
+    /// The next batch; `None` at the end. `InvalidData`: no whole batch lies there, or one that begins before the last
+    /// one's end. The first sector of a batch may be lost while the rest is not: what looks like a header then has
+    /// offset 0.
     pub(super) fn next(&mut self) -> io::Result<Option<PlacedBatch>> {
         if self.position >= self.end_position {
             return Ok(None);
@@ -49,8 +61,13 @@ impl<'a> HeaderScan<'a> {
         if header.size_bytes() > left {
             return Err(corrupt(BatchError::Truncated { needed: header.size_bytes(), available: left }));
         }
+        if header.base_offset < self.next_offset || header.last_offset_delta < 0 {
+            let reason = format!("a batch of offset {} where {} should follow", header.base_offset, self.next_offset);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
         let batch = PlacedBatch { position: self.position, header };
         self.position = batch.end_position();
+        self.next_offset = header.next_offset();
         Ok(Some(batch))
     }
 

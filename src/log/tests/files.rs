@@ -161,6 +161,22 @@ fn index_entries_beyond_the_recovery_point_may_be_holes() {
 }
 
 #[test]
+fn a_batch_that_lost_its_first_sector_is_not_below_the_recovery_point() {
+    let root = TempDir::new().unwrap();
+    let log = closed_log(root.path());
+    let path = log.directory().file(FileKind::Log, Offset(0));
+    let good = read_file(&log, FileKind::Log, 0);
+    let batch_bytes = good.len() / 20;
+    let mut damaged = good.clone();
+    damaged[7 * batch_bytes..7 * batch_bytes + 11].fill(0);
+    log.directory().disk().write_atomically(&path, &damaged).unwrap();
+    let segment = Segment::open(&directory(root.path()), Offset(0), NOW_MS).unwrap();
+    let (mut producers, mut epochs) = (producers(), LeaderEpochs::new());
+    let found = segment.recover(Offset(14), &mut producers, &mut epochs, 300, NOW_MS).unwrap();
+    assert_eq!((found.next_offset, segment.size_bytes()), (Offset(14), 7 * batch_bytes as u64));
+}
+
+#[test]
 fn recovery_cuts_at_the_first_bad_byte() {
     let root = TempDir::new().unwrap();
     let log = closed_log(root.path());
