@@ -30,7 +30,7 @@ lint: ## Check format, lints, links in the docs, licences of dependencies
 	cargo fmt $(COMPAT) --check
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy $(COMPAT) --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --no-deps --document-private-items --locked
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
 	else echo "lint: deny.toml is not checked, cargo-deny is missing: cargo install --locked cargo-deny"; fi
 

@@ -1,6 +1,6 @@
 //! The configuration: Kafka's keys, and the few that are Ottla's own.
 //!
-//! Owns the table of keys ([`keys`]), the reading of sources ([`load`]), the layers of run-time settings
+//! Owns the table of keys ([`keys`]), the reading of sources ([`mod@load`]), the layers of run-time settings
 //! ([`BrokerConfig::log_config`], [`BrokerConfig::dynamic_config`]). Pure: it is given texts, and reads no file, no
 //! environment and no clock.
 //!
