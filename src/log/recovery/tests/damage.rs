@@ -91,6 +91,23 @@ fn nothing_behind_a_bad_byte_is_kept() {
     assert_eq!(logs, ["00000000000000000000.log"]);
 }
 
+/// The checksum does not cover a batch's offset, and a sector may end behind it.
+#[test]
+fn a_batch_whose_offset_was_torn_is_cut() {
+    let machine = machine();
+    let run = written(&machine, 5);
+    run.manager.checkpoint_now();
+    append(&log_of(&run), &batch(10, 20)).unwrap();
+    let before = all_bytes(&log_of(&run));
+    drop(run);
+    let file = machine.file("00000000000000000000.log");
+    file.write_all_at(&[IoSlice::new(&[0; 8])], before.len() as u64 / 6 * 5).unwrap();
+    machine.disk.kill();
+    let run = machine.start();
+    assert_eq!(log_of(&run).log_end_offset(), Offset(50));
+    assert_eq!(all_bytes(&log_of(&run)), before[..before.len() / 6 * 5]);
+}
+
 #[test]
 fn below_the_recovery_point_nothing_is_read_again() {
     let machine =
