@@ -51,6 +51,8 @@ pub struct FetchRead {
     /// Return the first batch whole even where it is larger than `max_bytes`.
     pub at_least_one_batch: bool,
     pub visibility: Visibility,
+    /// The broker that fetches for its replica; none: a consumer.
+    pub replica: Option<BrokerId>,
     pub current_leader_epoch: LeaderEpoch,
     /// The epoch of the last record the reader has; [`LeaderEpoch::NONE`]: it does not ask for truncation (KIP-595).
     pub last_fetched_epoch: LeaderEpoch,
@@ -74,8 +76,8 @@ pub struct FetchedData {
 pub enum PartitionError {
     #[error("this broker does not lead the partition")]
     NotLeader,
-    #[error("the partition is being deleted")]
-    Deleted,
+    #[error("the broker that fetches has no replica of the partition")]
+    NotReplica,
     #[error("the request's leader epoch is older than {current}")]
     FencedLeaderEpoch { current: LeaderEpoch },
     #[error("the request's leader epoch is newer than {current}")]
@@ -91,8 +93,7 @@ pub enum PartitionError {
 impl PartitionError {
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::NotLeader => ErrorCode::NotLeaderOrFollower,
-            Self::Deleted => ErrorCode::UnknownTopicOrPartition,
+            Self::NotLeader | Self::NotReplica => ErrorCode::NotLeaderOrFollower,
             Self::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
             Self::UnknownLeaderEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
             Self::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
@@ -249,6 +250,9 @@ impl Partition {
     /// Reads for a fetch.
     pub fn read(&self, read: &FetchRead) -> Result<FetchedData, PartitionError> {
         self.check_leader(read.current_leader_epoch)?;
+        if read.replica.is_some_and(|replica| !self.state.read().is_replica(replica)) {
+            return Err(PartitionError::NotReplica);
+        }
         let high_watermark = self.log.high_watermark();
         let last_stable_offset = self.log.last_stable_offset();
         let mut fetched = FetchedData {

@@ -89,6 +89,10 @@ impl PartitionState {
         self.in_sync_replicas.len() < self.min_in_sync_replicas.min(self.replicas.len())
     }
 
+    pub fn is_replica(&self, broker: BrokerId) -> bool {
+        self.replicas.contains(&broker)
+    }
+
     pub fn leader(&self) -> Option<BrokerId> {
         self.leader
     }

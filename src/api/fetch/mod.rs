@@ -50,6 +50,7 @@ const FLEXIBLE_SINCE: i16 = 12;
 
 /// What a consumer sends for its replica id.
 const CONSUMER_REPLICA_ID: i32 = -1;
+const READ_COMMITTED: i8 = 1;
 
 pub(super) fn handle(cx: RequestContext, request: FetchRequest) -> Outcome {
     let metadata = SessionMetadata { id: request.session_id, epoch: request.session_epoch };
@@ -93,6 +94,8 @@ struct Fetch {
     /// Slots are looked at only where they are candidates; the first look of a full fetch takes them all.
     looked_at_all: bool,
     visibility: Visibility,
+    /// The broker that fetches for its replica.
+    replica: Option<BrokerId>,
     min_bytes: usize,
     max_bytes: usize,
     /// By slot.
@@ -134,7 +137,7 @@ impl Fetch {
         let cache = &cx.services().fetch_sessions;
         let replica_id =
             if cx.version >= REPLICA_STATE_SINCE { request.replica_state.replica_id } else { request.replica_id };
-        let is_consumer = *replica_id == CONSUMER_REPLICA_ID;
+        let replica = (*replica_id >= 0).then_some(BrokerId(*replica_id));
         let max_bytes = cx.services().config.fetch_max_bytes.min(request.max_bytes.max(0) as u32) as usize;
         let (session, session_id) = if metadata.is_full() {
             cache.end(metadata.id);
@@ -160,11 +163,12 @@ impl Fetch {
             session_id,
             is_incremental: !metadata.is_full(),
             looked_at_all: !metadata.is_full(),
-            visibility: match (is_consumer, request.isolation_level) {
-                (false, _) => Visibility::LogEnd,
-                (true, 1) => Visibility::Stable,
-                (true, _) => Visibility::Committed,
+            visibility: match (*replica_id, request.isolation_level) {
+                (CONSUMER_REPLICA_ID, READ_COMMITTED) => Visibility::Stable,
+                (CONSUMER_REPLICA_ID, _) => Visibility::Committed,
+                _ => Visibility::LogEnd,
             },
+            replica,
             min_bytes: (request.min_bytes.max(0) as usize).min(max_bytes),
             max_bytes,
             found: BTreeMap::new(),
@@ -218,6 +222,7 @@ impl Fetch {
             // A consumer must always get on, however small its limits (KIP-74).
             at_least_one_batch: self.found_bytes == 0,
             visibility: self.visibility,
+            replica: self.replica,
             current_leader_epoch: position.current_leader_epoch,
             last_fetched_epoch: position.last_fetched_epoch,
         };
