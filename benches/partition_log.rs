@@ -41,6 +41,7 @@ fn new_log(root: &Path) -> Arc<PartitionLog> {
         log_end_offset: Offset::ZERO,
         high_watermark: Offset::ZERO,
         recovery_point: Offset::ZERO,
+        has_snapshot: true,
         now_ms: NOW_MS,
     })
     .unwrap()

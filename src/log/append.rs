@@ -182,6 +182,7 @@ impl PartitionLog {
         }
         writer.active.append(slices, summary, config.index_interval_bytes as u64)?;
         self.add_size_bytes(summary.size_bytes);
+        writer.bytes_since_snapshot += summary.size_bytes;
         Ok(())
     }
 

@@ -22,6 +22,10 @@ use crate::ids::Offset;
 use crate::io::OpenMode;
 use crate::time::TimestampMs;
 
+/// A producer snapshot is taken once the log has grown by this many index intervals since the last one: a few more
+/// headers to read at the next start cost less than a file for every checkpoint of every log that hardly grows.
+const SNAPSHOT_INDEX_INTERVALS: u64 = 8;
+
 /// What a checkpoint has to bring to the device, collected under the append lock.
 struct Collected {
     log_end_offset: Offset,
@@ -29,6 +33,8 @@ struct Collected {
     closed: Vec<Arc<Segment>>,
     active: Arc<Segment>,
     snapshots: Vec<Offset>,
+    /// A snapshot as of the log's end, where it is time for one, and by how much the log grew since the last.
+    new_snapshot: Option<(Vec<u8>, u64)>,
     /// The content of the epoch file, where it has changed.
     epochs: Option<String>,
 }
@@ -43,7 +49,8 @@ impl PartitionLog {
             if self.is_checkpointed(&writer) {
                 return Ok(self.recovery_point());
             }
-            self.collect(&mut writer)?
+            let interval_bytes = self.config.load().index_interval_bytes.max(1) as u64;
+            self.collect(&mut writer, interval_bytes * SNAPSHOT_INDEX_INTERVALS)?
         };
         self.bring_to_device(collected, now_ms)
     }
@@ -55,7 +62,7 @@ impl PartitionLog {
         let collected = {
             let mut writer = self.lock_writer();
             writer.active.close_indexes()?;
-            self.collect(&mut writer)?
+            self.collect(&mut writer, 0)?
         };
         self.bring_to_device(collected, now_ms)
     }
@@ -84,17 +91,14 @@ impl PartitionLog {
             && writer.unsynced_snapshots.is_empty()
     }
 
-    fn collect(&self, writer: &mut Writer) -> io::Result<Collected> {
-        let log_end_offset = self.log_end_offset();
+    /// Under the append lock, so nothing here creates a file: that may wait for the journal.
+    fn collect(&self, writer: &mut Writer, snapshot_bytes: u64) -> io::Result<Collected> {
         writer.active.write_indexes()?;
-        if self.recovery_point() != log_end_offset {
-            self.write_producer_snapshot(writer, log_end_offset)?;
-            if writer.checkpoint_snapshots.last() != Some(&log_end_offset) {
-                writer.checkpoint_snapshots.push(log_end_offset);
-            }
-        }
+        let grown_bytes = writer.bytes_since_snapshot;
+        let is_due = grown_bytes > 0 && grown_bytes >= snapshot_bytes;
         Ok(Collected {
-            log_end_offset,
+            log_end_offset: self.log_end_offset(),
+            new_snapshot: is_due.then(|| (writer.producer_state.encode_snapshot(), grown_bytes)),
             generation: self.group_commit.generation(),
             closed: mem::take(&mut writer.unsynced_closed),
             active: Arc::clone(&writer.active),
@@ -104,9 +108,9 @@ impl PartitionLog {
     }
 
     fn bring_to_device(&self, collected: Collected, now_ms: TimestampMs) -> Result<Offset, StorageError> {
-        if let Err(error) = self.write_epochs(&collected) {
+        if let Err(error) = self.write_epochs(&collected).and_then(|()| self.write_new_snapshot(&collected)) {
             let mut writer = self.lock_writer();
-            writer.epochs_changed = true;
+            writer.epochs_changed |= collected.epochs.is_some();
             writer.unsynced_closed.extend(collected.closed);
             writer.unsynced_snapshots.extend(collected.snapshots);
             return Err(error.into());
@@ -116,6 +120,7 @@ impl PartitionLog {
             return Err(error.into());
         }
         let Collected { log_end_offset, generation, .. } = collected;
+        self.take_in_new_snapshot(&collected)?;
         if self.group_commit.advance(log_end_offset, generation, Some(now_ms)) {
             self.recovery_point.store(log_end_offset.0, Ordering::Release);
             self.group_commit.tell(Ok(self.flushed_offset()));
@@ -130,16 +135,42 @@ impl PartitionLog {
             .write_atomically(&self.directory.path().join(LEADER_EPOCH_CHECKPOINT), epochs.as_bytes())
     }
 
+    fn write_new_snapshot(&self, collected: &Collected) -> io::Result<()> {
+        match &collected.new_snapshot {
+            Some((content, _)) => self.write_snapshot_file(collected.log_end_offset, content),
+            None => Ok(()),
+        }
+    }
+
+    fn take_in_new_snapshot(&self, collected: &Collected) -> io::Result<()> {
+        let Some((_, grown_bytes)) = collected.new_snapshot else { return Ok(()) };
+        let offset = collected.log_end_offset;
+        let mut writer = self.lock_writer();
+        if self.group_commit.generation() != collected.generation {
+            // The log was truncated meanwhile: its history at this offset is another one now.
+            return self.directory.disk().remove_file(&self.directory.file(FileKind::ProducerSnapshot, offset));
+        }
+        writer.bytes_since_snapshot = writer.bytes_since_snapshot.saturating_sub(grown_bytes);
+        if writer.checkpoint_snapshots.last().is_none_or(|last| *last < offset) {
+            writer.checkpoint_snapshots.push(offset);
+        }
+        Ok(())
+    }
+
     fn sync_collected(&self, collected: &Collected) -> io::Result<()> {
         for file in self.files_between(self.flushed_offset(), collected.log_end_offset) {
             file.sync()?;
         }
+        let mut has_new_names = false;
         for segment in collected.closed.iter().chain([&collected.active]) {
             for index in segment.take_unsynced_indexes() {
                 index.sync()?;
+                has_new_names = true;
             }
         }
-        for &offset in &collected.snapshots {
+        let new_snapshot = collected.new_snapshot.as_ref().map(|_| collected.log_end_offset);
+        for offset in collected.snapshots.iter().copied().chain(new_snapshot) {
+            has_new_names = true;
             match self.directory.open(FileKind::ProducerSnapshot, offset, OpenMode::ReadWrite) {
                 Ok(snapshot) => snapshot.sync()?,
                 // Its segment was deleted meanwhile.
@@ -147,7 +178,9 @@ impl PartitionLog {
                 Err(error) => return Err(error),
             }
         }
-        self.group_commit.files_created(false);
+        if has_new_names {
+            self.group_commit.files_created(false);
+        }
         let folders = self.group_commit.changed_folders(self.directory.path());
         for folder in &folders.paths {
             self.directory.disk().sync_directory(folder)?;

@@ -219,6 +219,9 @@ impl PartitionLog {
 
     /// The files that hold the records between two offsets, oldest first.
     pub(super) fn files_between(&self, from: Offset, to: Offset) -> Vec<Arc<dyn DiskFile>> {
+        if from >= to {
+            return Vec::new();
+        }
         let segments = self.segments.load();
         let first = floor_segment(&segments, from);
         let touched = segments[first..].iter().take_while(|segment| segment.base_offset() < to);

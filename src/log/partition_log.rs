@@ -16,7 +16,7 @@ use super::leader_epochs::{EpochEntry, LeaderEpochs};
 use super::producer_state::{ProducerStateEntry, ProducerStateManager};
 use super::recent_batches::RecentBatches;
 use super::removal::Removals;
-use super::segment::Segment;
+use super::segment::{MAX_SEGMENT_BYTES, Segment};
 use crate::config::LogConfig;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
 use crate::time::TimestampMs;
@@ -44,6 +44,8 @@ pub struct LogParts {
     pub high_watermark: Offset,
     /// All records below it are on the device, and so are their indexes and the producer state.
     pub recovery_point: Offset,
+    /// There is a producer snapshot as of `log_end_offset`, or nothing to be snapshot.
+    pub has_snapshot: bool,
     pub now_ms: TimestampMs,
 }
 
@@ -87,6 +89,8 @@ pub(super) struct Writer {
     pub(super) checkpoint_snapshots: Vec<Offset>,
     /// Closed since their indexes were last synced.
     pub(super) unsynced_closed: Vec<Arc<Segment>>,
+    /// By how much the log has grown since the last producer snapshot.
+    pub(super) bytes_since_snapshot: u64,
     /// Producer snapshots written since then.
     pub(super) unsynced_snapshots: Vec<Offset>,
 }
@@ -107,8 +111,10 @@ impl PartitionLog {
             producer_state: parts.producer_state,
             leader_epochs: parts.leader_epochs,
             epochs_changed: false,
-            checkpoint_snapshots: vec![parts.log_end_offset],
+            checkpoint_snapshots: parts.has_snapshot.then_some(parts.log_end_offset).into_iter().collect(),
             unsynced_closed: Vec::new(),
+            // Where there is none, the next checkpoint takes one, be the log as small as it may.
+            bytes_since_snapshot: if parts.has_snapshot { 0 } else { MAX_SEGMENT_BYTES },
             unsynced_snapshots: Vec::new(),
         };
         let log = Self {

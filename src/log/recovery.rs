@@ -385,6 +385,7 @@ impl<'a> Recovery<'a> {
         if let Some((first, position)) = self.unsynced_from {
             self.sync_recovered(first, position, &producers, end)?;
         }
+        let has_snapshot = self.unsynced_from.is_some() || self.folder.snapshots.contains(&end);
         let LoadRequest { directory, .. } = self.request;
         if self.epochs_changed {
             let path = directory.path().join(LEADER_EPOCH_CHECKPOINT);
@@ -402,6 +403,7 @@ impl<'a> Recovery<'a> {
             log_end_offset: end,
             high_watermark: self.request.high_watermark,
             recovery_point: end,
+            has_snapshot,
             now_ms: self.request.now_ms,
         })?;
         Ok(LoadedLog { log, truncated_bytes: self.truncated_bytes, is_intact: self.is_intact })

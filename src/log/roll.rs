@@ -44,16 +44,21 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Writes the state of all producers below `offset`; a checkpoint syncs it. A torn one fails its own checksum.
+    /// Writes the state of all producers below `offset`; a checkpoint syncs it.
     pub(super) fn write_producer_snapshot(&self, writer: &mut Writer, offset: Offset) -> io::Result<()> {
-        let content = writer.producer_state.encode_snapshot();
-        let file = self.directory.open(FileKind::ProducerSnapshot, offset, OpenMode::Create)?;
-        file.set_size_bytes(0)?;
-        file.write_all_at(&[IoSlice::new(&content)], 0)?;
+        self.write_snapshot_file(offset, &writer.producer_state.encode_snapshot())?;
+        writer.bytes_since_snapshot = 0;
         if !writer.unsynced_snapshots.contains(&offset) {
             writer.unsynced_snapshots.push(offset);
         }
         Ok(())
+    }
+
+    /// A torn one fails its own checksum.
+    pub(super) fn write_snapshot_file(&self, offset: Offset, content: &[u8]) -> io::Result<()> {
+        let file = self.directory.open(FileKind::ProducerSnapshot, offset, OpenMode::Create)?;
+        file.set_size_bytes(0)?;
+        file.write_all_at(&[IoSlice::new(content)], 0)
     }
 
     /// By how much a segment rolls earlier than `segment.ms`, so that many partitions do not roll at once. It follows

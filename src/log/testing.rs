@@ -41,6 +41,7 @@ pub(super) fn parts(disk: Arc<dyn Disk>, path: &Path, config: LogConfig) -> LogP
         log_end_offset: Offset::ZERO,
         high_watermark: Offset::ZERO,
         recovery_point: Offset::ZERO,
+        has_snapshot: true,
         now_ms: NOW_MS,
     }
 }

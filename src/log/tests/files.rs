@@ -11,6 +11,7 @@ use crate::io::RealDisk;
 use crate::log::directory::{FileKind, PartitionDirectory};
 use crate::log::leader_epochs::LeaderEpochs;
 use crate::log::partition_log::PartitionLog;
+use crate::log::producer_rebuild::snapshot_offsets;
 use crate::log::producer_state::{ProducerStateConfig, ProducerStateManager};
 use crate::log::segment::Segment;
 use crate::log::testing::{NOW_MS, append, batch, batch_of, new_log};
@@ -26,6 +27,10 @@ fn read_file(log: &PartitionLog, kind: FileKind, offset: i64) -> Vec<u8> {
 
 fn i32s(bytes: &[u8]) -> Vec<i32> {
     bytes.chunks_exact(4).map(|bytes| i32::from_be_bytes(bytes.try_into().unwrap())).collect()
+}
+
+fn snapshots(log: &PartitionLog) -> Vec<Offset> {
+    snapshot_offsets(log.directory()).unwrap()
 }
 
 fn directory(root: &Path) -> Arc<PartitionDirectory> {
@@ -211,7 +216,7 @@ fn checkpoints_keep_the_snapshot_that_recovery_would_begin_with() {
     let log = new_log(root.path(), config());
     for sequence in 0..6 {
         let mut builder = RecordBatchBuilder::new(Offset::ZERO).producer(ProducerId(1), ProducerEpoch(0), sequence);
-        builder.append(&NewRecord { timestamp_ms: NOW_MS, key: None, value: None, headers: &[] });
+        builder.append(&NewRecord { timestamp_ms: NOW_MS, key: None, value: Some(&[0; 3000]), headers: &[] });
         append(&log, &builder.build().unwrap().into()).unwrap();
         assert_eq!(log.checkpoint(NOW_MS).unwrap(), Offset(i64::from(sequence) + 1));
         assert_eq!(log.checkpoint(NOW_MS).unwrap(), log.recovery_point());
@@ -221,11 +226,24 @@ fn checkpoints_keep_the_snapshot_that_recovery_would_begin_with() {
             log.roll(NOW_MS).unwrap();
         }
     }
-    let mut names: Vec<_> = log.directory().disk().list(&log.directory().path()).unwrap();
-    names.retain(|entry| entry.name.ends_with(".snapshot"));
-    let mut offsets: Vec<_> = names.iter().map(|entry| FileKind::parse(&entry.name).unwrap().1.0).collect();
-    offsets.sort_unstable();
-    assert_eq!(offsets, [3, 5, 6]);
+    assert_eq!(snapshots(&log), [3, 5, 6].map(Offset));
+}
+
+#[test]
+fn a_log_that_hardly_grows_is_not_snapshot_every_time() {
+    let root = TempDir::new().unwrap();
+    let log = new_log(root.path(), config());
+    for end in 1..=4 {
+        append(&log, &batch(1, 500)).unwrap();
+        assert_eq!(log.checkpoint(NOW_MS).unwrap(), Offset(end));
+        assert_eq!(snapshots(&log), []);
+    }
+    append(&log, &batch(1, 500)).unwrap();
+    log.checkpoint(NOW_MS).unwrap();
+    assert_eq!(snapshots(&log), [Offset(5)]);
+    append(&log, &batch(1, 500)).unwrap();
+    log.close(NOW_MS).unwrap();
+    assert_eq!(snapshots(&log), [5, 6].map(Offset));
 }
 
 #[test]
