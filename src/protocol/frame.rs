@@ -34,6 +34,8 @@ impl FrameCaps {
 pub enum FrameError {
     #[error("frame of {size_bytes} bytes is too short for a request header")]
     TooShort { size_bytes: i32 },
+    #[error("frame of {size_bytes} bytes exceeds {cap_bytes} bytes, the most of any API")]
+    TooLargeForAny { size_bytes: i32, cap_bytes: i32 },
     #[error("frame of {size_bytes} bytes for API key {api_key} exceeds {cap_bytes} bytes")]
     TooLarge { size_bytes: i32, api_key: i16, cap_bytes: i32 },
 }
@@ -60,6 +62,10 @@ pub fn inspect(buffer: &BytesMut, caps: FrameCaps) -> Result<Front, FrameError> 
     let size_bytes = (&buffer[..]).get_i32();
     if size_bytes < MIN_FRAME_BYTES {
         return Err(FrameError::TooShort { size_bytes });
+    }
+    // Whoever sends such a size may send nothing more: do not wait for the API key.
+    if size_bytes > caps.produce_bytes {
+        return Err(FrameError::TooLargeForAny { size_bytes, cap_bytes: caps.produce_bytes });
     }
     if buffer.len() < CAP_KNOWN_BYTES {
         return Ok(Front::Unknown);
@@ -100,6 +106,8 @@ mod tests {
         assert_eq!(front(&[0, 0, 0, 200, 0, 0]), Ok(Front::Partial { total_bytes: 204, decoded_bytes: 204 }));
         let refused = FrameError::TooLarge { size_bytes: 200, api_key: 3, cap_bytes: 100 };
         assert_eq!(front(&[0, 0, 0, 200, 0, 3]), Err(refused));
+        let refused = FrameError::TooLargeForAny { size_bytes: 1001, cap_bytes: 1000 };
+        assert_eq!(front(&1001i32.to_be_bytes()), Err(refused));
         assert_eq!(front(&[0, 0, 0, 7]), Err(FrameError::TooShort { size_bytes: 7 }));
         assert_eq!(front(&[255, 255, 255, 255]), Err(FrameError::TooShort { size_bytes: -1 }));
     }
