@@ -58,11 +58,11 @@ pub enum AppendError {
 impl AppendError {
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::OldFormat(_) => ErrorCode::UnsupportedForMessageFormat,
             Self::Corrupt(_) => ErrorCode::CorruptMessage,
             Self::BatchTooLarge { .. } => ErrorCode::MessageTooLarge,
             Self::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
-            Self::InvalidRecord(_) | Self::InvalidRecords { .. } => ErrorCode::InvalidRecord,
+            // Kafka's answer too: every version of Produce that is served carries nothing but format 2.
+            Self::OldFormat(_) | Self::InvalidRecord(_) | Self::InvalidRecords { .. } => ErrorCode::InvalidRecord,
             Self::InvalidTimestamps { .. } => ErrorCode::InvalidTimestamp,
             Self::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,
             Self::Producer(error) => error.code(),

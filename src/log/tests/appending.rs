@@ -76,7 +76,7 @@ fn what_is_no_sound_batch_is_refused() {
     refused(&good.slice(..good.len() - 1), ErrorCode::InvalidRecord);
     refused(&Bytes::from([&good[..], &good[..]].concat()), ErrorCode::InvalidRecord);
     refused(&Bytes::from([&good[..], b"x"].concat()), ErrorCode::InvalidRecord);
-    refused(&patched(&good, |bytes| bytes[16] = 1, false), ErrorCode::UnsupportedForMessageFormat);
+    refused(&patched(&good, |bytes| bytes[16] = 1, false), ErrorCode::InvalidRecord);
     refused(&patched(&good, |bytes| bytes[100] ^= 1, false), ErrorCode::CorruptMessage);
     refused(&patched(&good, |bytes| bytes[8..12].fill(0), false), ErrorCode::CorruptMessage);
     refused(&patched(&good, |bytes| bytes[7] = 1, false), ErrorCode::InvalidRecord);
