@@ -9,7 +9,8 @@ use super::context::ConnectionContext;
 use super::{
     Outcome, Refusal, alter_configs, api_versions, create_partitions, create_topics, decode, delete_records,
     delete_topics, describe_cluster, describe_configs, describe_log_dirs, describe_topic_partitions, fetch,
-    incremental_alter_configs, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
+    find_coordinator, incremental_alter_configs, init_producer_id, list_offsets, metadata, offset_for_leader_epoch,
+    produce,
 };
 use crate::protocol::header::RequestPrefix;
 
@@ -48,6 +49,7 @@ pub static TABLE: &[ApiRow] = &[
     row!(1, "Fetch", 4..=18, fetch::handle),
     row!(2, "ListOffsets", 1..=11, list_offsets::handle),
     row!(3, "Metadata", 0..=13, metadata::handle),
+    row!(10, "FindCoordinator", 0..=6, find_coordinator::handle),
     row!(18, "ApiVersions", 0..=5, api_versions::handle),
     row!(19, "CreateTopics", 2..=7, create_topics::handle),
     row!(20, "DeleteTopics", 1..=6, delete_topics::handle),
