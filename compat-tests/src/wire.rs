@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -13,8 +14,8 @@ use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionRespons
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    ApiKey, CreateTopicsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
-    MetadataResponse, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
+    ApiKey, CreateTopicsRequest, DeleteRecordsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest,
+    MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
@@ -178,6 +179,16 @@ impl Wire {
         let topic = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
         let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
         Ok(self.call(7, &request)?.topics[0].partitions[0].clone())
+    }
+
+    /// Deletes what lies before an offset (-1: everything); returns the error code and the low watermark.
+    pub fn delete_records(&mut self, topic: &str, partition: i32, before: i64) -> Result<(i16, i64)> {
+        let partition = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(before);
+        let topic = DeleteRecordsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
+        let request = DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(30_000);
+        let response = self.call(2, &request)?;
+        let found = &response.topics[0].partitions[0];
+        Ok((found.error_code, found.low_watermark))
     }
 
     /// A new producer id and epoch; a broker that just started may ask to wait (COORDINATOR_LOAD_IN_PROGRESS).

@@ -38,6 +38,8 @@ fn stopped_with_segments() -> Result<Node> {
         }
         sender.finish_ok();
     }
+    // A log start that no segment's name tells.
+    assert_eq!(node.wire().delete_records("dumped", 0, 1)?, (0, 1));
     node.terminate();
     Ok(node)
 }
@@ -84,7 +86,7 @@ fn the_directory_has_kafkas_own_files() -> Result<()> {
     let lines: Vec<&str> = epochs.lines().collect();
     assert_eq!(lines[0], "0", "version");
     assert_eq!(lines[1].parse::<usize>()?, lines.len() - 2, "count");
-    assert!(lines[2].ends_with(" 0"), "the first epoch begins at the first offset: {epochs}");
+    assert!(lines[2].ends_with(" 1"), "the first epoch begins where the log does: {epochs}");
     let partition = fs::read_to_string(dir.join("partition.metadata"))?;
     assert!(partition.starts_with("version: 0\ntopic_id: "), "{partition}");
     let meta = fs::read_to_string(node.log_dir().join("meta.properties"))?;
@@ -95,7 +97,7 @@ fn the_directory_has_kafkas_own_files() -> Result<()> {
         ["recovery-point-offset-checkpoint", "replication-offset-checkpoint", "log-start-offset-checkpoint"]
     {
         let text = fs::read_to_string(node.log_dir().join(checkpoint))?;
-        assert!(text.starts_with("0\n"), "{checkpoint}: {text}");
+        assert!(text.starts_with("0\n1\ndumped 0 "), "{checkpoint}: {text}");
     }
     let directories: Vec<_> = fs::read_dir(node.log_dir())?
         .flatten()

@@ -39,7 +39,7 @@ const ADMIN: &[&str] = &[
     "delete-records",
 ];
 
-const MODERN_ADMIN: &[&str] = &[
+const MODERN: &[&str] = &[
     "topic-ids",
     "created-topic-shows-its-configs",
     "incremental-configs",
@@ -50,6 +50,7 @@ const MODERN_ADMIN: &[&str] = &[
     "log-dir-volume",
     "features",
     "many-topics",
+    "groups-work-or-fail-at-once",
 ];
 
 /// Runs a suite against a broker of its own; each case must say ok, and none may be missing.
@@ -74,8 +75,8 @@ fn admin_of_the_newest_clients() {
 }
 
 #[test]
-fn modern_admin_of_the_newest_clients() {
-    passes(NEWEST, "ottla.ModernAdmin", MODERN_ADMIN);
+fn what_is_new_in_the_newest_clients() {
+    passes(NEWEST, "ottla.Modern", MODERN);
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn records_of_the_last_3_x_clients() {
 #[ignore = "slow: make compat"]
 fn admin_of_the_last_3_x_clients() {
     passes(BEFORE_KRAFT_ONLY, "ottla.Admin", ADMIN);
-    passes(BEFORE_KRAFT_ONLY, "ottla.ModernAdmin", MODERN_ADMIN);
+    passes(BEFORE_KRAFT_ONLY, "ottla.Modern", MODERN);
 }
 
 #[test]

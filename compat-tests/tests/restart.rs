@@ -210,7 +210,7 @@ fn a_stop_answers_what_is_in_flight_and_marks_the_directory_clean() -> Result<()
     // A JVM that a signal ends says so; Ottla says 0.
     assert!(status.success() || status.code() == Some(143), "{status}");
     assert!(marker.exists(), "the clean marker");
-    for checkpoint in ["recovery-point-offset-checkpoint", "log-start-offset-checkpoint", "meta.properties"] {
+    for checkpoint in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint", "meta.properties"] {
         assert!(node.log_dir().join(checkpoint).exists(), "{checkpoint}");
     }
     let recovery_points = fs::read_to_string(node.log_dir().join("recovery-point-offset-checkpoint"))?;

@@ -5,12 +5,11 @@ use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
-use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
     DescribeLogDirsRequest, DescribeTopicPartitionsRequest, MetadataRequest,
 };
 use ottla_compat_tests::Node;
@@ -321,23 +320,16 @@ fn deleted_records_are_gone_for_good() -> Result<()> {
     for _ in 0..4 {
         wire.append("t", 0, &Batch::of_values(&["a", "b"]).encode())?;
     }
-    let delete = |wire: &mut Wire, offset| -> Result<(i16, i64)> {
-        let partition = DeleteRecordsPartition::default().with_partition_index(0).with_offset(offset);
-        let topic = DeleteRecordsTopic::default().with_name(name("t")).with_partitions(vec![partition]);
-        let request = DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(30_000);
-        let found = wire.call(2, &request)?.topics[0].partitions[0].clone();
-        Ok((found.error_code, found.low_watermark))
-    };
-    assert_eq!(delete(&mut wire, 3)?, (0, 3));
+    assert_eq!(wire.delete_records("t", 0, 3)?, (0, 3));
     assert_eq!(wire.list_offset("t", 0, -2)?.offset, 3);
     let below = wire.fetch("t", 0, 2)?;
     assert_eq!(below.error_code, OFFSET_OUT_OF_RANGE);
     assert_eq!(wire.fetch("t", 0, 3)?.log_start_offset, 3);
-    assert_eq!(delete(&mut wire, 9)?.0, OFFSET_OUT_OF_RANGE, "beyond the high watermark");
+    assert_eq!(wire.delete_records("t", 0, 9)?.0, OFFSET_OUT_OF_RANGE, "beyond the high watermark");
     node.restart();
     let mut wire = node.wire();
     assert_eq!(wire.list_offset("t", 0, -2)?.offset, 3, "after a restart");
-    assert_eq!(delete(&mut wire, -1)?, (0, 8), "-1 means all");
+    assert_eq!(wire.delete_records("t", 0, -1)?, (0, 8), "-1 means all");
     assert_eq!(wire.list_offset("t", 0, -2)?.offset, 8);
     assert_eq!(wire.append("t", 0, &Batch::of_values(&["c"]).encode())?, 8, "offsets go on");
     Ok(())

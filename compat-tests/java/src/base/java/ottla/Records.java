@@ -223,7 +223,7 @@ public final class Records {
         }
     }
 
-    private static String next(KafkaConsumer<byte[], byte[]> consumer) {
+    static String next(KafkaConsumer<byte[], byte[]> consumer) {
         long limit = System.nanoTime() + Suite.DEADLINE_S * 1_000_000_000L;
         while (System.nanoTime() < limit) {
             ConsumerRecords<byte[], byte[]> records = consumer.poll(Duration.ofMillis(200));

@@ -23,8 +23,10 @@ import org.apache.kafka.clients.admin.LogDirDescription;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicCollection;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
@@ -33,18 +35,18 @@ import org.apache.kafka.common.errors.InvalidConfigurationException;
 import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.UnknownTopicIdException;
 
-/** AdminClient, with what came after 2.1: topic ids, incremental configs, listed offsets. */
-public final class ModernAdmin {
+/** What came after 2.1: topic ids, incremental configs, listed offsets, and group members that are told the truth. */
+public final class Modern {
     private final Clients clients;
     private final AdminClient admin;
 
-    private ModernAdmin(String bootstrap) {
+    private Modern(String bootstrap) {
         clients = new Clients(bootstrap);
         admin = clients.admin();
     }
 
     public static void main(String[] arguments) {
-        ModernAdmin cases = new ModernAdmin(arguments[0]);
+        Modern cases = new Modern(arguments[0]);
         Suite.run("topic-ids", cases::topicIds);
         Suite.run("created-topic-shows-its-configs", cases::createdTopicShowsItsConfigs);
         Suite.run("incremental-configs", cases::incrementalConfigs);
@@ -55,6 +57,7 @@ public final class ModernAdmin {
         Suite.run("log-dir-volume", cases::logDirVolume);
         Suite.run("features", cases::features);
         Suite.run("many-topics", cases::manyTopics);
+        Suite.run("groups-work-or-fail-at-once", cases::groupsWorkOrFailAtOnce);
         cases.admin.close();
     }
 
@@ -194,5 +197,20 @@ public final class ModernAdmin {
         get(admin.createTopics(topics).all());
         eventually("fifty topics", () -> get(admin.listTopics().names()).stream()
                 .filter(name -> name.startsWith("modern-many-")).count() == 50);
+    }
+
+    /**
+     * What is not served must not be waited for. Clients before 2.4 do wait: they ask in the same versions as
+     * librdkafka, which must not be told of an error.
+     */
+    private void groupsWorkOrFailAtOnce() throws Exception {
+        clients.createTopic("modern-group", 1);
+        clients.send("modern-group", "for a group");
+        try (KafkaConsumer<byte[], byte[]> consumer = clients.consumer("group.id", "g", "auto.offset.reset", "earliest")) {
+            consumer.subscribe(Collections.singleton("modern-group"));
+            same("for a group", Records.next(consumer));
+        } catch (KafkaException expected) {
+            check(!(expected instanceof org.apache.kafka.common.errors.TimeoutException), "a timeout: " + expected);
+        }
     }
 }
