@@ -90,8 +90,7 @@ pub(super) fn replay(
     let Some(first) = segment.find_batch(from)? else { return Ok(()) };
     let mut scan = segment.scan_from(first.position);
     while let Some(batch) = scan.next()? {
-        // An offset that goes back is that of a torn batch, which recovery will cut.
-        if batch.header.base_offset >= up_to || batch.header.last_offset() < producers.map_end_offset() {
+        if batch.header.base_offset >= up_to {
             break;
         }
         let marker = read_marker(segment, &batch)?;

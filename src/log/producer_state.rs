@@ -21,10 +21,11 @@ use std::collections::{BTreeMap, HashMap};
 use crate::error::ErrorCode;
 use crate::ids::{Offset, ProducerEpoch, ProducerId};
 use crate::protocol::batch::BatchHeader;
+use crate::protocol::records::TransactionOutcome;
 use crate::time::TimestampMs;
 
 pub use entry::{BATCHES_RETAINED, BatchMetadata, ProducerStateEntry};
-pub use marker::{ControlType, EndTxnMarker, MarkerError};
+pub use marker::{EndTxnMarker, MarkerError};
 pub use snapshot::{SnapshotError, snapshot_file_name, snapshot_offset};
 
 use entry::NO_SEQUENCE;
@@ -232,7 +233,7 @@ impl ProducerStateManager {
         let last_offset = header.base_offset;
         let last_stable_offset = self.first_undecided_offset().unwrap_or(last_offset.next());
         self.unreplicated_txns.insert(first_offset, last_offset);
-        let is_aborted = marker.control_type == ControlType::Abort;
+        let is_aborted = marker.outcome == TransactionOutcome::Abort;
         Some(CompletedTxn { producer_id, first_offset, last_offset, is_aborted, last_stable_offset })
     }
 

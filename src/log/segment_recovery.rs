@@ -130,10 +130,7 @@ impl Segment {
             let mut scan = HeaderScan::new(&**self.log_file(), indexed, self.size_bytes());
             loop {
                 match scan.next() {
-                    // The checksum does not cover the offset: one that goes back is that of a torn batch beyond `from`.
-                    Ok(Some(batch))
-                        if batch.header.last_offset() < from && batch.header.base_offset >= kept_offset =>
-                    {
+                    Ok(Some(batch)) if batch.header.last_offset() < from => {
                         start = batch.end_position();
                         kept_offset = batch.header.next_offset();
                     }

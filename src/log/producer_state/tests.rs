@@ -44,8 +44,8 @@ fn end_of_txn(producer_id: i64, epoch: i16, offset: i64) -> BatchHeader {
     header
 }
 
-fn marker(control_type: ControlType, coordinator_epoch: i32) -> EndTxnMarker {
-    EndTxnMarker { control_type, coordinator_epoch, timestamp: NOW_MS }
+fn marker(outcome: TransactionOutcome, coordinator_epoch: i32) -> EndTxnMarker {
+    EndTxnMarker { outcome, coordinator_epoch, timestamp: NOW_MS }
 }
 
 /// A manager that has taken in these batches.
@@ -170,7 +170,7 @@ fn transactions_hold_the_last_stable_offset() {
         "no plain batch while a transaction is open"
     );
 
-    let aborted = state.update_marker(&end_of_txn(1, 0, 20), &marker(ControlType::Abort, 1), NOW_MS).unwrap();
+    let aborted = state.update_marker(&end_of_txn(1, 0, 20), &marker(TransactionOutcome::Abort, 1), NOW_MS).unwrap();
     let expected = CompletedTxn {
         producer_id: ProducerId(1),
         first_offset: Offset(0),
@@ -184,19 +184,20 @@ fn transactions_hold_the_last_stable_offset() {
     state.on_high_watermark_updated(Offset(21));
     assert_eq!(state.last_stable_offset(Offset(21)), Offset(10));
 
-    let committed = state.update_marker(&end_of_txn(2, 0, 21), &marker(ControlType::Commit, 1), NOW_MS).unwrap();
+    let committed =
+        state.update_marker(&end_of_txn(2, 0, 21), &marker(TransactionOutcome::Commit, 1), NOW_MS).unwrap();
     assert_eq!((committed.is_aborted, committed.last_stable_offset), (false, Offset(22)));
     state.on_high_watermark_updated(Offset(22));
     assert_eq!(state.last_stable_offset(Offset(22)), Offset(22));
-    assert_eq!(state.update_marker(&end_of_txn(2, 0, 22), &marker(ControlType::Commit, 1), NOW_MS), None);
+    assert_eq!(state.update_marker(&end_of_txn(2, 0, 22), &marker(TransactionOutcome::Commit, 1), NOW_MS), None);
 }
 
 #[test]
 fn markers_of_fenced_coordinators_are_refused() {
     let mut state = after(&[transactional(batch(0, 0, 1, 0))]);
-    state.update_marker(&end_of_txn(7, 1, 1), &marker(ControlType::Commit, 5), NOW_MS);
+    state.update_marker(&end_of_txn(7, 1, 1), &marker(TransactionOutcome::Commit, 5), NOW_MS);
     let check = |epoch, coordinator_epoch| {
-        let marker = marker(ControlType::Commit, coordinator_epoch);
+        let marker = marker(TransactionOutcome::Commit, coordinator_epoch);
         state.check_marker(&end_of_txn(7, epoch, 2), &marker).map_err(|error| error.code())
     };
     assert_eq!(check(1, 4), Err(ErrorCode::TransactionCoordinatorFenced));
@@ -309,20 +310,20 @@ const KAFKAS_COMMIT: &str = "000000000000003700000042000000040244af7c55003000000
 const KAFKAS_ABORT: &str = "0000000000000037000000420000000402b091aa1d0030000000000000018bcfe569f40000018bcfe569f4\
     00000000000000070003ffffffff000000012000000008000000000c00000000000900";
 
-fn check_marker_bytes(hex: &str, control_type: ControlType) {
+fn check_marker_bytes(hex: &str, outcome: TransactionOutcome) {
     let batch = bytes(hex);
     let header = BatchHeader::read(&batch).unwrap();
-    let expected = EndTxnMarker { control_type, coordinator_epoch: 9, timestamp: 1_700_000_000_500 };
+    let expected = EndTxnMarker { outcome, coordinator_epoch: 9, timestamp: 1_700_000_000_500 };
     assert_eq!(EndTxnMarker::read(&header, &batch), Ok(Some(expected)));
-    for end in 0..batch.len() - 1 {
+    for end in 0..batch.len() {
         assert_eq!(EndTxnMarker::read(&header, &batch[..end]), Err(MarkerError::Truncated), "cut at {end}");
     }
 }
 
 #[test]
 fn markers_are_kafkas() {
-    check_marker_bytes(KAFKAS_COMMIT, ControlType::Commit);
-    check_marker_bytes(KAFKAS_ABORT, ControlType::Abort);
+    check_marker_bytes(KAFKAS_COMMIT, TransactionOutcome::Commit);
+    check_marker_bytes(KAFKAS_ABORT, TransactionOutcome::Abort);
 }
 
 proptest! {
@@ -351,6 +352,7 @@ proptest! {
     fn any_bytes_are_a_marker_or_refused(records in prop::collection::vec(any::<u8>(), 0..40)) {
         let mut batch = bytes(KAFKAS_COMMIT);
         batch.truncate(crate::protocol::batch::HEADER_BYTES);
+        batch[8..12].copy_from_slice(&(49 + records.len() as i32).to_be_bytes());
         let header = BatchHeader::read(&batch).unwrap();
         batch.extend_from_slice(&records);
         let _ = EndTxnMarker::read(&header, &batch);

@@ -35,16 +35,13 @@ pub(super) fn rebuild_epochs(
     up_to: Offset,
 ) -> io::Result<()> {
     let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
-    let mut next_offset = from;
     for segment in &segments[first..] {
         let Some(start) = segment.find_batch(from)? else { continue };
         let mut scan = segment.scan_from(start.position);
         while let Some(batch) = scan.next()? {
-            // An offset that goes back is that of a torn batch, which recovery will cut.
-            if batch.header.base_offset >= up_to || batch.header.last_offset() < next_offset {
+            if batch.header.base_offset >= up_to {
                 return Ok(());
             }
-            next_offset = batch.header.next_offset();
             if epochs.latest_epoch().is_none_or(|latest| batch.header.leader_epoch > latest) {
                 epochs.assign(batch.header.leader_epoch, batch.header.base_offset);
             }

@@ -9,13 +9,16 @@ use crate::ids::{LeaderEpoch, ProducerEpoch, ProducerId};
 use crate::io::sim::{SimFault, SimOperation};
 use crate::log::append::AppendContext;
 use crate::log::producer_state::{
-    AppendOrigin, BatchMetadata, ProducerStateConfig, ProducerStateEntry, ProducerStateManager,
+    AppendOrigin, EndTxnMarker, ProducerStateConfig, ProducerStateEntry, ProducerStateManager,
 };
+use crate::log::txn_index::AbortedTxn;
 use crate::protocol::batch::BatchHeader;
-use crate::protocol::records::{NewRecord, RecordBatchBuilder};
+use crate::protocol::records::{EndTransactionMarker, NewRecord, RecordBatchBuilder, TransactionOutcome};
 
 const PARTITIONS: usize = 2;
-const PRODUCERS: i64 = 3;
+/// Ids from [`FIRST_TRANSACTIONAL`] on write in transactions.
+const PRODUCERS: i64 = 5;
+const FIRST_TRANSACTIONAL: i64 = 3;
 const STARTS: usize = 4;
 const STEPS: usize = 40;
 
@@ -44,9 +47,29 @@ impl Model {
     }
 
     fn producers(&self) -> ProducerStateManager {
+        self.replayed().0
+    }
+
+    /// What all batches make of the producers, and the transactions that were aborted.
+    fn replayed(&self) -> (ProducerStateManager, Vec<AbortedTxn>) {
         let mut producers = ProducerStateManager::new(ProducerStateConfig::default());
-        self.headers().for_each(|header| producers.update(&header, NOW_MS));
-        producers
+        let mut aborted = Vec::new();
+        for batch in &self.batches {
+            let header = BatchHeader::read(batch).unwrap();
+            if !header.is_control() {
+                producers.update(&header, NOW_MS);
+                continue;
+            }
+            let marker = EndTxnMarker::read(&header, batch).unwrap().unwrap();
+            let completed = producers.update_marker(&header, &marker, NOW_MS);
+            aborted.extend(completed.filter(|completed| completed.is_aborted).map(|completed| AbortedTxn {
+                producer_id: completed.producer_id,
+                first_offset: completed.first_offset,
+                last_offset: completed.last_offset,
+                last_stable_offset: completed.last_stable_offset,
+            }));
+        }
+        (producers, aborted)
     }
 
     fn bytes_from(&self, offset: Offset) -> Vec<u8> {
@@ -88,7 +111,8 @@ impl History {
         let at = self.rng.random_range(0..PARTITIONS);
         let log = self.log(run, at);
         match self.rng.random_range(0..100) {
-            0..55 => self.append(&log, at),
+            0..47 => self.append(&log, at),
+            47..55 => self.end_transaction(&log, at),
             55..65 => log.flush(),
             65..75 => {
                 let place = self.rng.random_range(0..3);
@@ -138,17 +162,33 @@ impl History {
         if producer_id >= 0 {
             builder = builder.producer(ProducerId(producer_id), ProducerEpoch(0), last_sequence + 1);
         }
+        if producer_id >= FIRST_TRANSACTIONAL {
+            builder = builder.transactional();
+        }
         let value: Vec<u8> = (0..self.rng.random_range(0..200)).map(|_| self.rng.random()).collect();
         for _ in 0..count {
             let timestamp_ms = NOW_MS + self.rng.random_range(-1000..1000);
             builder.append(&NewRecord { timestamp_ms, key: None, value: Some(&value), headers: &[] });
         }
-        let mut batch = builder.build().unwrap();
-        if let Ok(appended) = log.append_as_leader(&Bytes::copy_from_slice(&batch), &context) {
+        self.append_new(log, at, builder.build().unwrap(), &context);
+    }
+
+    fn append_new(&mut self, log: &PartitionLog, at: usize, mut batch: Vec<u8>, context: &AppendContext) {
+        if let Ok(appended) = log.append_as_leader(&Bytes::copy_from_slice(&batch), context) {
             assert_eq!(appended.base_offset, self.models[at].end(), "offsets go on without a hole");
             batch[..8].copy_from_slice(&appended.base_offset.0.to_be_bytes());
             self.models[at].batches.push(batch);
         }
+    }
+
+    fn end_transaction(&mut self, log: &PartitionLog, at: usize) {
+        let producer_id = ProducerId(self.rng.random_range(FIRST_TRANSACTIONAL..PRODUCERS));
+        let outcome = [TransactionOutcome::Abort, TransactionOutcome::Commit][self.rng.random_range(0..2)];
+        let leader_epoch = LeaderEpoch(self.models[at].leader_epoch);
+        let marker = EndTransactionMarker { outcome, coordinator_epoch: 0 };
+        let batch = marker.batch(Offset(0), leader_epoch, NOW_MS, producer_id, ProducerEpoch(0));
+        let context = AppendContext { leader_epoch, origin: AppendOrigin::Coordinator, now_ms: NOW_MS };
+        self.append_new(log, at, batch, &context);
     }
 
     fn break_something(&mut self) {
@@ -219,6 +259,7 @@ impl History {
             check_lookups(&log, model, &mut self.rng);
             check_producers(&log, model);
             check_epochs(&log, model);
+            check_transactions(&log, model);
             if let Some(latest) = log.latest_epoch() {
                 self.models[at].leader_epoch = self.models[at].leader_epoch.max(latest.0);
             }
@@ -260,17 +301,39 @@ fn check_lookups(log: &PartitionLog, model: &Model, rng: &mut StdRng) {
     }
 }
 
-/// Of each producer the last batches are known, as far as their records are there.
+/// Of each producer the last batches are known, as far as their records are there. The last one's timestamp may be a
+/// marker's: a snapshot has one place for both.
 fn check_producers(log: &PartitionLog, model: &Model) {
+    let start = log.log_start_offset();
+    let batches_of = |entry: &ProducerStateEntry| -> Vec<_> {
+        let there = entry.batches().iter().filter(|batch| batch.first_offset() >= start);
+        there.map(|batch| (batch.last_sequence, batch.last_offset, batch.offset_delta)).collect()
+    };
     let expected = model.producers();
     let found = log.producers();
     assert!(found.iter().all(|entry| expected.entry(entry.producer_id).is_some()));
     for expected in expected.active_producers() {
-        let is_there = |batch: &&BatchMetadata| batch.first_offset() >= log.log_start_offset();
         let found = found.iter().find(|entry| entry.producer_id == expected.producer_id);
-        let found: Vec<_> = found.map_or(&[][..], |entry| entry.batches()).iter().filter(is_there).collect();
-        assert_eq!(found, expected.batches().iter().filter(is_there).collect::<Vec<_>>());
+        assert_eq!(found.map_or(Vec::new(), batches_of), batches_of(expected));
+        let first_offset = expected.current_txn_first_offset.filter(|first_offset| *first_offset >= start);
+        if first_offset.is_some() {
+            assert_eq!(found.and_then(|found| found.current_txn_first_offset), first_offset);
+        }
     }
+}
+
+/// Where `read_committed` consumers stop, and what they leave out.
+fn check_transactions(log: &PartitionLog, model: &Model) {
+    let (start, end) = offsets(log);
+    let (producers, aborted) = model.replayed();
+    let undecided = producers.first_undecided_offset().unwrap_or(end);
+    if undecided >= start {
+        log.set_high_watermark(end);
+        assert_eq!(log.last_stable_offset(), undecided);
+    }
+    let is_there = |txn: &AbortedTxn| txn.last_offset >= start;
+    let found: Vec<_> = log.aborted_transactions(start, end).unwrap().into_iter().filter(is_there).collect();
+    assert_eq!(found, aborted.into_iter().filter(is_there).collect::<Vec<_>>());
 }
 
 fn check_epochs(log: &PartitionLog, model: &Model) {
