@@ -127,6 +127,7 @@ impl<'a> Recovery<'a> {
     }
 
     fn run(mut self) -> io::Result<LoadedLog> {
+        self.remove_stale_last()?;
         self.has_epochs = self.read_epochs()?;
         self.epochs_changed = !self.has_epochs;
         let trusted_segments = self.trusted_segments();
@@ -154,6 +155,23 @@ impl<'a> Recovery<'a> {
             None => self.producers_at(end)?,
         };
         self.finish(producers, log_start_offset, end)
+    }
+
+    /// An empty last segment that begins before the end of the one before it is what a failed roll has left.
+    fn remove_stale_last(&mut self) -> io::Result<()> {
+        let [.., before, last] = self.folder.base_offsets[..] else { return Ok(()) };
+        let LoadRequest { directory, now_ms, .. } = self.request;
+        if directory.open(FileKind::Log, last, OpenMode::Read)?.size_bytes()? > 0 {
+            return Ok(());
+        }
+        let end = Segment::open(directory, before, *now_ms).and_then(|segment| segment.next_offset());
+        match end {
+            Ok(end) if end > last => self.remove_segments(self.folder.base_offsets.len() - 1),
+            Ok(_) => Ok(()),
+            // Then it is checked byte by byte, and what does not follow it goes.
+            Err(error) if is_damage(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// How many segments lie below the recovery point as a whole. All of them after a clean stop.

@@ -30,10 +30,15 @@ impl PartitionLog {
             return Ok(());
         }
         closing.close_indexes()?;
-        let opened = Arc::new(Segment::create(&self.directory, next_offset, now_ms)?);
         // Recovery of the new segment begins with this; without it, it would begin further back.
         writer.producer_state.set_map_end_offset(next_offset);
         self.write_producer_snapshot(writer, next_offset)?;
+        let opened = Segment::create(&self.directory, next_offset, now_ms).inspect_err(|_| {
+            // An empty file would hide from a restart what the old segment goes on to take. If it can't be removed
+            // either, recovery does it.
+            drop(self.directory.disk().remove_file(&self.directory.file(FileKind::Log, next_offset)));
+        })?;
+        let opened = Arc::new(opened);
         self.group_commit.files_created(false);
 
         let mut segments = Segments::clone(&self.segments.load());

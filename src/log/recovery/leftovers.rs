@@ -21,19 +21,18 @@ const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// Removes or completes what was left half done, and says what is there then.
 pub(super) fn tidy(directory: &PartitionDirectory) -> io::Result<Folder> {
-    let mut tidying = Tidying { directory, names: file_names(directory)?, has_changed: false };
+    let entries = directory.disk().list(&directory.path())?;
+    let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
+    let sizes: BTreeMap<_, _> = files.map(|entry| (entry.name, entry.size_bytes)).collect();
+    let mut tidying = Tidying { directory, names: sizes.keys().cloned().collect(), has_changed: false };
     tidying.remove_temporary()?;
     tidying.complete_swaps()?;
+    tidying.remove_empty_segments(&sizes)?;
     tidying.remove_orphans()?;
     if tidying.has_changed {
         directory.disk().sync_directory(&directory.path())?;
     }
     Ok(Folder { base_offsets: tidying.base_offsets(), snapshots: tidying.snapshots() })
-}
-
-fn file_names(directory: &PartitionDirectory) -> io::Result<BTreeSet<String>> {
-    let entries = directory.disk().list(&directory.path())?;
-    Ok(entries.into_iter().filter(|entry| entry.kind == EntryKind::File).map(|entry| entry.name).collect())
 }
 
 struct Tidying<'a> {
@@ -90,6 +89,19 @@ impl Tidying<'_> {
             next_offset = batch.header.next_offset();
         }
         Ok(next_offset)
+    }
+
+    /// A roll that failed leaves an empty file, and the log goes on in the segment before: what lies there would be
+    /// hidden by it. The last segment may well be empty, and the first one tells where the log begins.
+    fn remove_empty_segments(&mut self, sizes: &BTreeMap<String, u64>) -> io::Result<()> {
+        let bases = self.base_offsets();
+        let inner = bases.get(1..bases.len().saturating_sub(1)).unwrap_or_default();
+        let is_empty = |base: &&Offset| sizes.get(&FileKind::Log.file_name(**base)) == Some(&0);
+        let empty: BTreeSet<_> = inner.iter().filter(is_empty).copied().collect();
+        self.remove_where("an empty segment", |name| match FileKind::parse(name) {
+            Some((FileKind::ProducerSnapshot, _)) | None => false,
+            Some((_, offset)) => empty.contains(&offset),
+        })
     }
 
     /// Indexes without a log are of no use.

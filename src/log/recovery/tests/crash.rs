@@ -27,6 +27,8 @@ const STEPS: usize = 40;
 struct Model {
     /// As they lie in the log, offsets and epochs patched.
     batches: Vec<Vec<u8>>,
+    /// Those whose append failed: a crash can bring them back nevertheless.
+    failed: Vec<Vec<u8>>,
     leader_epoch: i32,
     log_start_offset: i64,
 }
@@ -40,9 +42,17 @@ impl Model {
         self.headers().next_back().map_or(Offset(0), |last| last.next_offset())
     }
 
-    /// Drops the batches from `end` on, which has to be the end of one.
-    fn cut_to(&mut self, end: Offset) {
-        self.batches.retain(|batch| BatchHeader::read(batch).unwrap().base_offset < end);
+    /// Takes for true what the log has kept: nothing below `flushed` has changed, and nothing was made up.
+    fn adopt(&mut self, kept: Vec<Vec<u8>>, end: Offset, flushed: Offset) {
+        for batch in &kept {
+            let offset = BatchHeader::read(batch).unwrap().base_offset;
+            let may_be_there = self.batches.contains(batch) || (offset >= flushed && self.failed.contains(batch));
+            assert!(may_be_there, "at {offset} lies what nobody appended");
+        }
+        let start = kept.first().map_or(end, |first| BatchHeader::read(first).unwrap().base_offset);
+        self.batches.retain(|batch| BatchHeader::read(batch).unwrap().base_offset < start);
+        self.batches.extend(kept);
+        self.failed.clear();
         assert_eq!(self.end(), end, "the log ends with a batch that was appended");
     }
 
@@ -76,6 +86,16 @@ impl Model {
         let wanted = self.batches.iter().filter(|batch| BatchHeader::read(batch).unwrap().last_offset() >= offset);
         wanted.flatten().copied().collect()
     }
+}
+
+fn batches(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut batches = Vec::new();
+    while !bytes.is_empty() {
+        let (batch, rest) = bytes.split_at(BatchHeader::read(bytes).unwrap().size_bytes());
+        batches.push(batch.to_vec());
+        bytes = rest;
+    }
+    batches
 }
 
 struct History {
@@ -174,10 +194,15 @@ impl History {
     }
 
     fn append_new(&mut self, log: &PartitionLog, at: usize, mut batch: Vec<u8>, context: &AppendContext) {
-        if let Ok(appended) = log.append_as_leader(&Bytes::copy_from_slice(&batch), context) {
-            assert_eq!(appended.base_offset, self.models[at].end(), "offsets go on without a hole");
-            batch[..8].copy_from_slice(&appended.base_offset.0.to_be_bytes());
-            self.models[at].batches.push(batch);
+        let model = &mut self.models[at];
+        let appended = log.append_as_leader(&Bytes::copy_from_slice(&batch), context);
+        batch[..8].copy_from_slice(&model.end().0.to_be_bytes());
+        match appended {
+            Ok(appended) => {
+                assert_eq!(appended.base_offset, model.end(), "offsets go on without a hole");
+                model.batches.push(batch);
+            }
+            Err(_) => model.failed.push(batch),
         }
     }
 
@@ -228,9 +253,10 @@ impl History {
         }
         let run = self.machine.start();
         for (at, flushed) in flushed.into_iter().enumerate() {
-            let end = run.manager.get(&partition(at as i32)).map_or(Offset(0), |log| log.log_end_offset());
+            let log = run.manager.get(&partition(at as i32));
+            let end = log.as_ref().map_or(Offset(0), |log| log.log_end_offset());
             assert!(end >= flushed, "partition {at} ends at {end}, and was flushed up to {flushed}");
-            self.models[at].cut_to(end);
+            self.models[at].adopt(log.map_or(Vec::new(), |log| batches(&all_bytes(&log))), end, flushed);
         }
         drop(run);
         self.machine.disk.kill();

@@ -332,6 +332,30 @@ fn an_empty_active_segment_is_no_damage() {
     assert_eq!((log_of(&run).log_end_offset(), log_of(&run).segment_count()), (Offset(50), 2));
 }
 
+/// A roll that fails leaves an empty file, and the log goes on in the segment before.
+#[test]
+fn the_leftover_of_a_failed_roll_hides_nothing() {
+    for is_clean in [true, false] {
+        for checkpointed in [true, false] {
+            let machine = machine();
+            let run = written(&machine, 50);
+            let before = all_bytes(&log_of(&run));
+            let first = FileKind::parse(&machine.logs()[1]).unwrap().1;
+            for leftover in [first + -20, Offset(490)] {
+                machine.file(&FileKind::Log.file_name(leftover));
+            }
+            if checkpointed {
+                run.manager.checkpoint_now();
+            }
+            let run = if is_clean { machine.restart(run) } else { machine.kill(run) };
+            let log = log_of(&run);
+            assert_eq!(offsets(&log), (Offset(0), Offset(500)), "clean {is_clean}, checkpointed {checkpointed}");
+            assert_eq!(all_bytes(&log), before);
+            assert!(run.manager.is_intact(&partition(0)));
+        }
+    }
+}
+
 #[test]
 fn a_damaged_checkpoint_costs_time_and_no_data() {
     let machine = machine();
