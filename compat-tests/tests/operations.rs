@@ -13,11 +13,14 @@ fn the_banner_says_where_and_what() {
         return;
     }
     let node = Node::start();
-    let output = node.output();
     let port = node.port().to_string();
     let directory = node.log_dir().display().to_string();
-    let banner = output.lines().find(|line| line.contains(&port) && line.contains(&directory));
-    assert!(banner.is_some_and(|line| line.contains("0.1.0")), "version, listeners, directory in one line: {output}");
+    // It is written once the listeners are open, and may come after the first answer.
+    eventually("version, listeners and directory in one line", || {
+        let output = node.output();
+        let banner = output.lines().find(|line| line.contains(&port) && line.contains(&directory))?;
+        banner.contains("0.1.0").then_some(())
+    });
 }
 
 #[test]
