@@ -251,7 +251,10 @@ impl<'a> Recovery<'a> {
                 self.recover(&segment, from, &mut producers, &mut epochs)?;
             let end = segment.next_offset()?;
             let following = self.folder.base_offsets.get(at + 1).copied();
-            let is_checked_whole = from == segment.base_offset();
+            // An empty segment that was never said to hold anything has nothing to lose: a broker of many idle partitions
+            // must not wait for each of them.
+            let is_idle = end == segment.base_offset() && self.request.recovery_point <= end;
+            let is_checked_whole = from == segment.base_offset() && !is_idle;
             if is_checked_whole || end > from || truncated_bytes > 0 || following.is_some() {
                 self.unsynced_from.get_or_insert((at, checked_from));
             }
