@@ -121,6 +121,15 @@ impl PendingReply {
         self.take_ready().map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Bytes of memory that the reply takes while it waits for its turn.
+    pub fn ready_bytes(&self) -> usize {
+        match &self.state {
+            State::Ready(Reply::Memory(bytes)) => bytes.len(),
+            State::Ready(Reply::Pieces(pieces)) => pieces.iter().filter_map(Piece::as_bytes).map(<[u8]>::len).sum(),
+            State::Waiting(_) | State::Taken => 0,
+        }
+    }
+
     /// The reply, if it is there without waiting.
     pub fn take_ready(&mut self) -> Option<Reply> {
         match std::mem::replace(&mut self.state, State::Taken) {

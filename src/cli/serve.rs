@@ -1,6 +1,7 @@
 //! Running a broker until it is told to stop.
 
 use std::process;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
@@ -12,26 +13,40 @@ use super::telemetry::{self, LogOptions};
 use crate::broker::Broker;
 use crate::config;
 
+/// How long what still runs on threads may take once the broker has stopped.
+const EXIT_LIMIT: Duration = Duration::from_secs(1);
+
 pub(super) fn run(options: &ConfigOptions, log: &LogOptions) -> anyhow::Result<()> {
-    let _log_guard = telemetry::init(log, |name| std::env::var(name).ok())?;
+    let log_guard = telemetry::init(log, |name| std::env::var(name).ok())?;
     let loaded = config::load(&options.sources()?)?;
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
     let runtime = Runtime::new().context("cannot start worker threads")?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let mut stop = StopSignals::listen().context("cannot listen for signals")?;
-        let broker = Broker::start(loaded.config).await?;
+        let broker = tokio::select! {
+            started = Broker::start(loaded.config) => started?,
+            name = stop.next() => {
+                warn!(signal = name, "stopped while starting");
+                drop(log_guard);
+                process::exit(1);
+            }
+        };
         let name = stop.next().await;
         info!(signal = name, "shutting down");
         tokio::select! {
             result = broker.shut_down() => Ok(result?),
             name = stop.next() => {
                 warn!(signal = name, "stopping at once");
+                drop(log_guard);
                 process::exit(1);
             }
         }
-    })
+    });
+    // A read that hangs on its device must not keep the process.
+    runtime.shutdown_timeout(EXIT_LIMIT);
+    result
 }
 
 /// SIGTERM and SIGINT.

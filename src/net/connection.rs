@@ -34,6 +34,11 @@ pub struct ConnectionSettings {
     pub max_in_flight: usize,
 }
 
+/// How long replies may take to leave once the broker stops.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Replies that are ready and wait behind another one hold at most about this much memory.
+const MAX_READY_BYTES: usize = 1024 * 1024;
+
 /// A request that was started.
 struct InFlight {
     reply: PendingReply,
@@ -91,7 +96,15 @@ impl Connection {
 
     /// Serves until either side closes. After `shutdown` no request is read any more, those in flight are answered.
     pub(super) async fn serve(mut self, shutdown: CancellationToken) {
-        let end = self.serve_until_end(&shutdown).await;
+        // A client that does not take its replies must not hold up the stop.
+        let hard_stop = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(ANSWER_LIMIT).await;
+        };
+        let end = tokio::select! {
+            end = self.serve_until_end(&shutdown) => end,
+            () = hard_stop => End::Shutdown,
+        };
         debug!(peer = %self.context.peer, reason = %end, "connection closed");
     }
 
@@ -116,16 +129,18 @@ impl Connection {
         let Self { stream, reader, in_flight, idle, .. } = self;
         tokio::select! {
             biased;
+            // First, so that a client that never pauses is stopped too.
+            () = shutdown.cancelled() => Ok(Event::Shutdown),
             reply = front_reply(in_flight) => Ok(Event::ReplyReady(reply)),
             frame = reader.next(stream), if may_read => Ok(Event::Frame(frame?)),
-            () = shutdown.cancelled() => Ok(Event::Shutdown),
             () = idle.expired(), if in_flight.is_empty() => Ok(Event::Idle),
         }
     }
 
     fn may_start(&self) -> bool {
         let behind_exclusive = self.in_flight.back().is_some_and(|last| last.reply.is_exclusive());
-        self.in_flight.len() < self.settings.max_in_flight && !behind_exclusive
+        let ready_bytes: usize = self.in_flight.iter().map(|request| request.reply.ready_bytes()).sum();
+        self.in_flight.len() < self.settings.max_in_flight && !behind_exclusive && ready_bytes < MAX_READY_BYTES
     }
 
     async fn start(&mut self, frame: Frame) -> Result<(), End> {
@@ -153,7 +168,7 @@ impl Connection {
         for request in &mut done {
             request.times.replied(&self.context);
         }
-        write_pieces(&self.stream, &pieces).await?;
+        write_pieces(&self.stream, &pieces, self.settings.max_idle).await?;
         for request in done {
             request.times.sent(&self.context);
         }

@@ -1,6 +1,7 @@
 //! Reads frames off a socket, within the memory bound.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
@@ -10,6 +11,9 @@ use crate::protocol::frame::{self, FrameCaps, FrameError, Front};
 
 /// Read at once where the size of what comes is unknown.
 const READ_AHEAD_BYTES: usize = 16 * 1024;
+
+/// How long a large frame may stand still.
+const STALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// One request as it came, with the room it takes.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(super) enum ReadError {
     Io(#[from] io::Error),
     #[error("the client closed the connection within a frame")]
     Truncated,
+    #[error("nothing came for {} s within a large frame", STALL_LIMIT.as_secs())]
+    Stalled,
 }
 
 /// The receiving side of one connection.
@@ -59,7 +65,13 @@ impl FrameReader {
                 }
                 Front::Unknown => {}
             }
-            stream.readable().await?;
+            if self.lease.is_some() {
+                // Others may be waiting for this room: who sends nothing does not keep it.
+                let readable = tokio::time::timeout(STALL_LIMIT, stream.readable());
+                readable.await.map_err(|_elapsed| ReadError::Stalled)??;
+            } else {
+                stream.readable().await?;
+            }
             if self.buffer.capacity() == self.buffer.len() {
                 self.buffer.reserve(READ_AHEAD_BYTES);
             }

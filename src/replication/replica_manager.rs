@@ -86,9 +86,8 @@ impl ReplicaManager {
     pub fn apply(&self, metrics: &BrokerTopicMetrics, old: &MetadataImage, new: &MetadataImage) {
         let before = self.hosted.load_full();
         let mut hosted = Hosted { by_name: before.by_name.clone(), by_id: before.by_id.clone() };
-        for topic in new.deleted_topics(old) {
-            self.remove_topic(&mut hosted, topic);
-        }
+        let removed: Vec<_> =
+            new.deleted_topics(old).filter_map(|topic| self.remove_topic(&mut hosted, topic)).collect();
         // A default that changed reaches every topic that does not override it.
         let all = !new.same_configs(old);
         let changed: Vec<_> = if all { new.topics().collect() } else { new.changed_topics(old).collect() };
@@ -96,21 +95,25 @@ impl ReplicaManager {
             self.host_topic(&mut hosted, metrics, (old, new), topic);
         }
         self.hosted.store(Arc::new(hosted));
+        // Only now does a fetch that wakes up find the topic gone.
+        for replica in removed.iter().flat_map(|topic| topic.replicas()) {
+            replica.watchers().notify();
+        }
     }
 
-    fn remove_topic(&self, hosted: &mut Hosted, topic: &TopicImage) {
-        hosted.by_id.remove(&topic.id);
-        if hosted.by_name.get(&topic.name).is_some_and(|known| known.id == topic.id)
-            && let Some(removed) = hosted.by_name.remove(&topic.name)
-        {
-            for replica in removed.replicas() {
-                replica.close();
-                if let Err(error) = self.logs.delete(&replica.id) {
-                    error!(partition = %replica.id, %error, "the log of a deleted partition cannot be removed");
-                }
-            }
-            info!(topic = %topic.name, id = %topic.id, "topic deleted");
+    fn remove_topic(&self, hosted: &mut Hosted, topic: &TopicImage) -> Option<Arc<HostedTopic>> {
+        let removed = hosted.by_id.remove(&topic.id)?;
+        if hosted.by_name.get(&topic.name).is_some_and(|known| known.id == topic.id) {
+            hosted.by_name.remove(&topic.name);
         }
+        for replica in removed.replicas() {
+            replica.close();
+            if let Err(error) = self.logs.delete(&replica.id) {
+                error!(partition = %replica.id, %error, "the log of a deleted partition cannot be removed");
+            }
+        }
+        info!(topic = %topic.name, id = %topic.id, "topic deleted");
+        Some(removed)
     }
 
     fn host_topic(

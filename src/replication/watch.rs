@@ -1,6 +1,6 @@
 //! Who is told when a partition has news: fetches that wait, and fetch sessions between two fetches.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -68,6 +68,8 @@ impl Watchers {
         list.retain(|(watcher, _)| watcher.strong_count() > 0);
         list.push((Arc::downgrade(set), slot));
         self.count.store(list.len(), Ordering::Release);
+        // Who adds itself and then looks, and who publishes and then notifies, must not both miss the other.
+        fence(Ordering::SeqCst);
     }
 
     /// No longer marks `slot` of `set`.
@@ -80,6 +82,7 @@ impl Watchers {
     /// Tells all who watch.
     pub fn notify(&self) {
         // Most partitions have no watcher at most times: one load instead of a lock.
+        fence(Ordering::SeqCst);
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }

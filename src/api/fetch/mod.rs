@@ -46,6 +46,8 @@ use crate::replication::{FetchRead, FetchedData, Partition, Visibility};
 /// Since then the replica's id is in `replica_state`.
 const REPLICA_STATE_SINCE: i16 = 15;
 const TOPIC_IDS_SINCE: i16 = 13;
+/// Partitions of one session that is kept between fetches; a fetch of more goes without.
+const MAX_SESSION_PARTITIONS: usize = 100_000;
 const FLEXIBLE_SINCE: i16 = 12;
 
 /// What a consumer sends for its replica id.
@@ -111,6 +113,8 @@ struct Found {
     topic: Option<Arc<TopicMetrics>>,
     replica: Option<Arc<Partition>>,
     result: Result<FetchedData, ErrorCode>,
+    /// There are records, and others have used up the response's limit.
+    is_left_out: bool,
 }
 
 impl Found {
@@ -143,14 +147,19 @@ impl Fetch {
             cache.end(metadata.id);
             let session = Arc::new(Mutex::new(FetchSession::new(by_id)));
             update_session(&mut session.lock(), request.topics, request.forgotten_topics_data, by_id);
-            let id = if metadata.wants_session() { cache.keep(&session, by_id, now) } else { 0 };
+            let may_keep = metadata.wants_session() && session.lock().len() <= MAX_SESSION_PARTITIONS;
+            let id = if may_keep { cache.keep(&session, by_id, now) } else { 0 };
             (session, id)
         } else {
             let session = cache.resume(metadata, by_id, now)?;
             let mut locked = session.lock();
             update_session(&mut locked, request.topics, request.forgotten_topics_data, by_id);
-            let is_empty = locked.len() == 0;
+            let (is_empty, is_too_large) = (locked.len() == 0, locked.len() > MAX_SESSION_PARTITIONS);
             drop(locked);
+            if is_too_large {
+                cache.end(metadata.id);
+                return Err(ErrorCode::FetchSessionIdNotFound);
+            }
             if is_empty {
                 // Nothing left to fetch: the client ends its session this way.
                 cache.end(metadata.id);
@@ -211,7 +220,15 @@ impl Fetch {
         // Watched before it is read: news between the two is not lost.
         session.watch(slot, replica.as_ref().ok());
         let result = replica.as_ref().map_err(|&code| code).and_then(|replica| self.read(replica, &position));
-        Some(Found { key, topic: topic.map(|topic| Arc::clone(&topic.metrics)), replica: replica.ok(), result })
+        let is_left_out = match (&result, &replica) {
+            (Ok(data), Ok(replica)) => {
+                let is_empty = data.records.is_none() && data.diverging.is_none();
+                is_empty && replica.visible_end(self.visibility) > position.offset
+            }
+            _ => false,
+        };
+        let topic = topic.map(|topic| Arc::clone(&topic.metrics));
+        Some(Found { key, topic, replica: replica.ok(), result, is_left_out })
     }
 
     fn read(&self, replica: &Partition, position: &FetchPosition) -> Result<FetchedData, ErrorCode> {
@@ -238,6 +255,11 @@ impl Fetch {
         let mut response = FetchResponse { session_id: self.session_id, ..empty_response(ErrorCode::None) };
         let mut leaders = CurrentLeaders::new(&self.cx);
         let mut session = self.session.lock();
+        // Those that were left out come first in the next fetch, before those that are served now, so that none
+        // starves behind partitions that fill every response.
+        for (&slot, _) in self.found.iter().filter(|(_, found)| found.is_left_out) {
+            session.look_at(slot);
+        }
         for (slot, found) in self.found {
             let Some(partition) = session.get_mut(slot) else { continue };
             let told = found.told();
@@ -272,11 +294,12 @@ fn update_session(
     by_id: bool,
 ) {
     for topic in forgotten {
-        let name: Arc<str> = Arc::from(topic.topic.as_str());
+        let name: Arc<str> = if by_id { Arc::default() } else { Arc::from(topic.topic.as_str()) };
         for partition in topic.partitions {
             session.remove(&FetchKey { topic_id: TopicId(topic.topic_id), topic: Arc::clone(&name), partition });
         }
     }
+    session.forget_removed();
     for topic in topics {
         let name: Arc<str> = if by_id { Arc::default() } else { Arc::from(topic.topic.as_str()) };
         for partition in topic.partitions {

@@ -66,6 +66,8 @@ pub(super) struct FetchSession {
     slots: Vec<Option<SessionPartition>>,
     by_key: HashMap<FetchKey, usize>,
     free: Vec<usize>,
+    /// Slots of forgotten partitions, which may still stand among the candidates.
+    removed: Vec<usize>,
     /// Slots to look at in the next fetch, least recently served first.
     candidates: Vec<usize>,
     pub ready: Arc<ReadySet>,
@@ -78,6 +80,7 @@ impl FetchSession {
             slots: Vec::new(),
             by_key: HashMap::new(),
             free: Vec::new(),
+            removed: Vec::new(),
             candidates: Vec::new(),
             ready: Arc::default(),
             uses_topic_ids,
@@ -116,8 +119,16 @@ impl FetchSession {
         if let Some(SessionPartition { watched: Some(replica), .. }) = self.slots[slot].take() {
             replica.watchers().remove(&self.ready, slot);
         }
-        self.candidates.retain(|&candidate| candidate != slot);
-        self.free.push(slot);
+        self.removed.push(slot);
+    }
+
+    /// Ends a round of [`FetchSession::remove`]: the slots may be used again.
+    pub(super) fn forget_removed(&mut self) {
+        if !self.removed.is_empty() {
+            let slots = &self.slots;
+            self.candidates.retain(|&candidate| slots[candidate].is_some());
+            self.free.append(&mut self.removed);
+        }
     }
 
     pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut SessionPartition> {
@@ -338,6 +349,7 @@ mod tests {
         session.ready.mark(1);
         assert_eq!(session.take_candidates(), [1]);
         session.remove(&key(1));
+        session.forget_removed();
         session.ready.mark(1);
         assert_eq!(session.take_candidates(), [0_usize; 0]);
         session.put(key(2), POSITION);
