@@ -405,6 +405,9 @@ impl<'a> Recovery<'a> {
         self.forget_stray_snapshots(end)?;
         if let Some((first, position)) = self.unsynced_from {
             self.sync_recovered(first, position, &producers, end)?;
+        } else if let Some(last) = self.segments.last() {
+            // Entries that were cut, of records that a crash took, must not come back among later ones.
+            last.take_unsynced_indexes().try_for_each(|index| index.sync())?;
         }
         let has_snapshot = self.unsynced_from.is_some() || self.folder.snapshots.contains(&end);
         let LoadRequest { directory, .. } = self.request;
