@@ -137,9 +137,8 @@ impl PartitionLog {
             directory,
         };
         log.publish_first_unstable_offset(&log.writer.lock());
-        if is_new {
-            log.group_commit.files_created(true);
-        }
+        // After a kill, names may be seen that never came to the device: the first sync covers the folder as well.
+        log.group_commit.files_created(is_new);
         Ok(Arc::new(log))
     }
 
