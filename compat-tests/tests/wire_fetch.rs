@@ -249,6 +249,25 @@ fn a_fetch_session_answers_only_what_changed() -> Result<()> {
     Ok(())
 }
 
+/// A partition that did not fit into a response comes with the next one, though nothing about it has changed.
+#[test]
+fn a_full_response_starves_no_partition_of_its_session() -> Result<()> {
+    let (_node, mut wire) = node_with("s", 2)?;
+    for partition in 0..2 {
+        for _ in 0..3 {
+            wire.append("s", partition, &Batch::of_values(&["record"]).encode())?;
+        }
+    }
+    let response = wire.call(12, &session_fetch(0, 0, &[(0, 0), (1, 0)]).with_max_bytes(1))?;
+    let served: Vec<_> = sizes(&response).into_iter().filter(|found| found.1 > 0).collect();
+    assert_eq!(served.len(), 1, "one batch is all that fits: {served:?}");
+    let (id, first) = (response.session_id, served[0].0);
+    let response = wire.call(12, &session_fetch(id, 1, &[(first, 1)]).with_max_bytes(1))?;
+    let served: Vec<_> = sizes(&response).into_iter().filter(|found| found.1 > 0).collect();
+    assert!(served.len() == 1 && served[0].0 != first, "the other one's turn: {served:?}");
+    Ok(())
+}
+
 #[test]
 fn fetch_sessions_have_their_errors() -> Result<()> {
     let (_node, mut wire) = node_with("s", 1)?;
