@@ -58,10 +58,6 @@ impl ConnectionLimits {
         self.closed.notify_waiters();
     }
 
-    pub fn open_count(&self) -> usize {
-        self.open.lock().count
-    }
-
     /// Returns once another connection may be accepted: at `max.connections` the listener waits for one to close.
     pub async fn room(&self) {
         loop {
