@@ -43,7 +43,11 @@ impl Node {
 
     /// A broker whose log directory `prepare` filled before the first start.
     pub fn on(prepare: impl FnOnce(&Path), properties: &[(&str, &str)]) -> Self {
-        let peer = Peer::chosen();
+        Self::of(Peer::chosen(), prepare, properties)
+    }
+
+    /// A broker of this kind, whatever the tests are held against.
+    pub fn of(peer: Peer, prepare: impl FnOnce(&Path), properties: &[(&str, &str)]) -> Self {
         let home = tempfile::Builder::new().prefix("ottla-compat-").tempdir().expect("a directory");
         let log_dir = home.path().join("data");
         let (port, other_port) = (free_port(), free_port());
@@ -149,9 +153,14 @@ impl Node {
         self.ready_after
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running broker").id()
+    }
+
     /// Resident memory of the process.
     pub fn rss_bytes(&self) -> u64 {
-        let pid = self.child.as_ref().expect("a running broker").id();
+        let pid = self.pid();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of the process");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line VmRSS");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") * 1024

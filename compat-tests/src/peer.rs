@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::tool::{cache_dir, crate_dir, kafka_class_path, kafka_java};
+use crate::tool::{cache_dir, crate_dir, java, kafka_class_path, kafka_java};
 
 /// The broker under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,18 @@ pub fn ottla() -> Command {
     command
 }
 
+/// The flags that Kafka's own start script gives its broker: a heap of 1 GiB, G1.
+const KAFKA_JVM: [&str; 8] = [
+    "-Xmx1G",
+    "-Xms1G",
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:MaxInlineLevel=15",
+];
+
 /// The command that runs a broker of this kind on `properties`.
 pub(crate) fn command(peer: Peer, properties: &Path, output: &Path) -> Command {
     let mut command = match peer {
@@ -68,8 +80,8 @@ pub(crate) fn command(peer: Peer, properties: &Path, output: &Path) -> Command {
             command
         }
         Peer::Kafka => {
-            let mut command = kafka_java("-Xmx512M");
-            command.arg("-cp").arg(kafka_class_path()).arg("kafka.Kafka").arg(properties);
+            let mut command = java();
+            command.args(KAFKA_JVM).arg("-cp").arg(kafka_class_path()).arg("kafka.Kafka").arg(properties);
             command
         }
     };

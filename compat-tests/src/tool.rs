@@ -95,13 +95,20 @@ pub fn kafka_tool<S: AsRef<OsStr>>(class: &str, arguments: impl IntoIterator<Ite
 
 /// A JVM for Kafka's classes: a small heap, and flags that shorten its start.
 pub(crate) fn kafka_java(heap: &str) -> Command {
-    let mut command = Command::new("java");
+    let mut command = java();
     command.args([heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto"]);
+    command
+}
+
+/// A JVM as it comes, with a quiet log.
+pub fn java() -> Command {
+    let mut command = Command::new("java");
     command.arg(format!("-Dlog4j2.configurationFile={}", crate_dir().join("kafka-cli/log4j2.yaml").display()));
     command
 }
 
-pub(crate) fn kafka_class_path() -> PathBuf {
+/// The jars of Kafka's broker, tools and Java client.
+pub fn kafka_class_path() -> PathBuf {
     let lib = cache_dir().join(format!("kafka-{KAFKA_VERSION}/lib"));
     assert!(lib.is_dir(), "{} is missing: run compat-tests/setup.sh", lib.display());
     lib.join("*")

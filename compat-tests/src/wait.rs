@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test fails: generous, since two processors may be shared by a JVM or two.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Polls until `probe` gives a value; after [`DEADLINE`] the test fails with `what`.
 #[track_caller]

@@ -14,8 +14,8 @@ use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionRespons
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    ApiKey, CreateTopicsRequest, DeleteRecordsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest,
-    MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
+    ApiKey, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest, InitProducerIdRequest,
+    ListOffsetsRequest, MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
@@ -139,6 +139,14 @@ impl Wire {
             let served = |partition| self.list_offset(topic, partition, -1).is_ok_and(|found| found.error_code == 0);
             (0..partitions).all(served).then_some(())
         });
+        Ok(())
+    }
+
+    /// Deletes a topic; its files go when `file.delete.delay.ms` is over.
+    pub fn delete_topic(&mut self, topic: &str) -> Result<()> {
+        let request = DeleteTopicsRequest::default().with_topic_names(vec![name(topic)]).with_timeout_ms(30_000);
+        let code = self.call(4, &request)?.responses[0].error_code;
+        ensure!(code == 0, "delete {topic}: error {code}");
         Ok(())
     }
 

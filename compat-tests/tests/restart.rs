@@ -138,10 +138,7 @@ fn topics_ids_and_configs_outlive_the_process() -> Result<()> {
     wire.create_topic("kept", 5, &[("retention.ms", "77777")])?;
     wire.create_topic("dropped", 1, &[])?;
     let id = wire.topic_id("kept")?;
-    let request = kafka_protocol::messages::DeleteTopicsRequest::default()
-        .with_topic_names(vec![ottla_compat_tests::wire::name("dropped")])
-        .with_timeout_ms(30_000);
-    assert_eq!(wire.call(4, &request)?.responses[0].error_code, 0);
+    wire.delete_topic("dropped")?;
     for stop in [Node::kill_and_restart as fn(&mut Node), Node::restart] {
         stop(&mut node);
         let mut wire = node.wire();

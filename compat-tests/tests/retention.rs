@@ -114,10 +114,7 @@ fn deleted_topics_leave_no_directory() -> Result<()> {
     let mut wire = node.wire();
     wire.create_topic("dropped", 2, &[("file.delete.delay.ms", "200")])?;
     fill(&mut wire, "dropped", 3, now_ms())?;
-    let request = kafka_protocol::messages::DeleteTopicsRequest::default()
-        .with_topic_names(vec![ottla_compat_tests::wire::name("dropped")])
-        .with_timeout_ms(30_000);
-    assert_eq!(wire.call(4, &request)?.responses[0].error_code, 0);
+    wire.delete_topic("dropped")?;
     eventually("both directories are gone", || {
         let names = fs::read_dir(node.log_dir()).ok()?.flatten().map(|entry| entry.file_name());
         (!names.into_iter().any(|name| name.to_string_lossy().starts_with("dropped"))).then_some(())
