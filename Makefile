@@ -2,12 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: run test lint fmt compat bench fuzz clean help
+.PHONY: run test lint fmt compat bench microbench fuzz clean help
 
 # The broker and the compat tests share their builds.
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 COMPAT := --manifest-path compat-tests/Cargo.toml
+BESIDE := --manifest-path bench/Cargo.toml
 # What compat-tests start: optimised, without the link time of a release.
 COMPAT_BIN := $(CARGO_TARGET_DIR)/compat/ottla
 NEED := .ci/need
@@ -28,8 +29,10 @@ lint: ## Check format, lints, links in the docs, licences of dependencies
 	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
 	cargo fmt --check
 	cargo fmt $(COMPAT) --check
+	cargo fmt $(BESIDE) --check
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy $(COMPAT) --all-targets --locked -- -D warnings
+	cargo clippy $(BESIDE) --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --no-deps --document-private-items --locked
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
 	else echo "lint: deny.toml is not checked, cargo-deny is missing: cargo install --locked cargo-deny"; fi
@@ -37,6 +40,7 @@ lint: ## Check format, lints, links in the docs, licences of dependencies
 fmt: ## Format all Rust code
 	cargo fmt
 	cargo fmt $(COMPAT)
+	cargo fmt $(BESIDE)
 
 compat: ## Run every compat test, the slow ones too: real clients against a real ottla
 	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
@@ -44,7 +48,14 @@ compat: ## Run every compat test, the slow ones too: real clients against a real
 	cargo build --profile compat --bin ottla --locked
 	OTTLA_BIN=$(COMPAT_BIN) cargo test $(COMPAT) --locked -- --include-ignored
 
-bench: ## Run the micro benchmarks
+bench: ## Measure Ottla beside Apache Kafka, about 25 minutes: make bench ARGS="--only produce-16k --client java"
+	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
+	@compat-tests/setup.sh
+	cargo build --release --bin ottla --locked
+	cargo build --release $(BESIDE) --locked
+	OTTLA_BIN=$(CARGO_TARGET_DIR)/release/ottla $(CARGO_TARGET_DIR)/release/ottla-bench $(ARGS)
+
+microbench: ## Run the micro benchmarks, or one: make microbench BENCH=partition_log
 	@$(NEED) cargo:rustup cc:gcc
 	cargo bench --locked $(if $(BENCH),--bench $(BENCH))
 
@@ -62,4 +73,4 @@ clean: ## Remove everything that was built or fetched
 	rm -rf $(CARGO_TARGET_DIR) compat-tests/target compat-tests/.cache fuzz/target
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name line; do printf '  %-8s %s\n' "$$name" "$$line"; done
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name line; do printf '  %-10s %s\n' "$$name" "$$line"; done

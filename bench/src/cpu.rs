@@ -1,0 +1,73 @@
+//! Processor time, as the kernel counts it.
+
+use std::fs;
+use std::ops::{Add, AddAssign, Sub};
+
+use anyhow::{Context, Result};
+
+/// Of one process, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu {
+    pub user: f64,
+    pub system: f64,
+}
+
+impl Cpu {
+    pub fn total(self) -> f64 {
+        self.user + self.system
+    }
+
+    /// Of a process and its threads so far.
+    pub fn of_process(pid: u32) -> Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The command may hold blanks; behind its bracket the fields are plain, the first being number 3.
+        let (_, fields) = stat.rsplit_once(')').context("a command in brackets")?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let seconds = |number: usize| fields[number - 3].parse::<f64>().map(|ticks| ticks / TICKS_PER_SECOND);
+        Ok(Self { user: seconds(14)?, system: seconds(15)? })
+    }
+}
+
+impl Sub for Cpu {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self { user: self.user - before.user, system: self.system - before.system }
+    }
+}
+
+impl Add for Cpu {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { user: self.user + other.user, system: self.system + other.system }
+    }
+}
+
+impl AddAssign for Cpu {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+/// What all processors were busy with so far, in seconds: processes, the kernel's own threads, interrupts.
+pub fn machine_busy() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().context("a first line")?;
+    let ticks: Vec<f64> = line.split_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>()?;
+    let [user, nice, system, _idle, _iowait, irq, softirq, ..] = ticks[..] else {
+        anyhow::bail!("/proc/stat says {line}");
+    };
+    Ok((user + nice + system + irq + softirq) / TICKS_PER_SECOND)
+}
+
+/// `USER_HZ`, the same on every Linux that Ottla runs on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Largest resident memory of a process so far, in bytes.
+pub fn peak_rss_bytes(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("a line VmHWM")?;
+    let kib = line.split_whitespace().nth(1).context("a number")?;
+    Ok(kib.parse::<u64>()? * 1024)
+}

@@ -1,0 +1,194 @@
+//! Ottla beside Apache Kafka: the same clients, the same machine, turn by turn.
+//!
+//! Both brokers stay up for the whole run. Each load is run by each client: unrecorded rounds first, until the JVMs have
+//! compiled what they need, then recorded ones, Ottla and Kafka in turn. Every round has a topic of its own that is
+//! gone before the next one begins.
+//!
+//! - [`load`]: what is measured.
+//! - [`librdkafka`], [`java`]: the clients.
+//! - [`contender`]: the brokers; [`cpu`]: what they spend.
+//! - [`tally`]: rounds added up; [`report`]: the table.
+
+mod contender;
+mod cpu;
+mod java;
+mod librdkafka;
+mod load;
+mod report;
+mod tally;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use ottla_compat_tests::Peer;
+
+use contender::Contender;
+use cpu::Cpu;
+use java::JavaClient;
+use load::{Done, Kind, LOADS, Load, Order, PARTITIONS, RECORD_BYTES, SMALL_RECORD_BYTES};
+use report::Report;
+use tally::{Round, Tally};
+
+/// Ottla beside Apache Kafka on this machine, as ratios.
+#[derive(Parser)]
+struct Args {
+    /// Recorded rounds of each load, client and broker
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Unrecorded rounds before them
+    #[arg(long, default_value_t = 3)]
+    warm_up: usize,
+    /// Loads whose names begin so, instead of all
+    #[arg(long)]
+    only: Vec<String>,
+    /// One client instead of both
+    #[arg(long)]
+    client: Option<ClientName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClientName {
+    Librdkafka,
+    Java,
+}
+
+/// The clients that take part.
+struct Clients {
+    java: JavaClient,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let is_chosen = |load: &&Load| args.only.is_empty() || args.only.iter().any(|name| load.name.starts_with(name));
+    let clients = [ClientName::Librdkafka, ClientName::Java]
+        .map(|client| args.client.is_none_or(|only| only == client).then_some(client));
+    let starts = [Peer::Ottla, Peer::Kafka].map(|peer| contender::ready_after(peer, 3));
+    let pair = [Peer::Ottla, Peer::Kafka].map(Contender::start);
+    let mut bench = Bench { pair, clients: Clients { java: JavaClient::start()? }, next_topic: 0 };
+    let mut report = Report::new(args.rounds);
+    report.starts(starts);
+    report.idle([&bench.pair[0], &bench.pair[1]].map(|contender| contender.idle_rss_bytes));
+    for load in LOADS.iter().filter(is_chosen) {
+        for client in clients.into_iter().flatten() {
+            let tallies = bench.run(load, client, args.warm_up, args.rounds)?;
+            report.load(load, client, &tallies);
+        }
+    }
+    report.peak([cpu::peak_rss_bytes(bench.pair[0].node.pid())?, cpu::peak_rss_bytes(bench.pair[1].node.pid())?]);
+    println!("{}", report.into_table());
+    Ok(())
+}
+
+struct Bench {
+    pair: [Contender; 2],
+    clients: Clients,
+    next_topic: usize,
+}
+
+impl Bench {
+    /// All rounds of one load by one client: Ottla's and Kafka's sums.
+    fn run(&mut self, load: &Load, client: ClientName, warm_up: usize, rounds: usize) -> Result<[Tally; 2]> {
+        let mut tallies = [Tally::default(), Tally::default()];
+        let topics = match load.kind {
+            // What is read stays for all rounds.
+            Kind::Consume { .. } => Some([self.filled_topic(load, 0)?, self.filled_topic(load, 1)?]),
+            _ => None,
+        };
+        for round in 0..warm_up + rounds {
+            for which in 0..2 {
+                let fresh = topics.is_none();
+                let topic = match &topics {
+                    Some(topics) => topics[which].clone(),
+                    None => self.topic(load, which)?,
+                };
+                let measured = self.measure(load, client, which, &topic)?;
+                if fresh {
+                    self.pair[which].delete_topic(&topic)?;
+                }
+                let recorded = round >= warm_up;
+                eprintln!(
+                    "{} {client:?} {} {}: {measured}",
+                    load.name,
+                    self.pair[which].name(),
+                    if recorded { "round" } else { "warm-up" },
+                );
+                if recorded {
+                    tallies[which].add(measured);
+                }
+            }
+        }
+        for (which, topic) in topics.into_iter().flatten().enumerate() {
+            self.pair[which].delete_topic(&topic)?;
+        }
+        Ok(tallies)
+    }
+
+    /// One round against one of the two brokers.
+    fn measure(&mut self, load: &Load, client: ClientName, which: usize, topic: &str) -> Result<Round> {
+        let contender = &self.pair[which];
+        let (pid, other) = (contender.node.pid(), self.pair[1 - which].node.pid());
+        let order = order(load, contender.node.bootstrap(), topic);
+        let others = |clients: &Clients| {
+            let spent = [std::process::id(), clients.java.pid(), other].map(Cpu::of_process);
+            spent.into_iter().try_fold(Cpu::default(), |sum, cpu| Ok::<_, anyhow::Error>(sum + cpu?))
+        };
+        let before = (Cpu::of_process(pid)?, others(&self.clients)?, cpu::machine_busy()?);
+        let done = self.clients.run(load, client, &order)?;
+        let after = (Cpu::of_process(pid)?, others(&self.clients)?, cpu::machine_busy()?);
+        Ok(Round {
+            bytes: done.records * order.record_bytes as u64,
+            broker: after.0 - before.0,
+            machine: (after.2 - before.2) - (after.1 - before.1).total(),
+            done,
+        })
+    }
+
+    /// A new topic on one of the brokers.
+    fn topic(&mut self, load: &Load, which: usize) -> Result<String> {
+        self.next_topic += 1;
+        let topic = format!("bench{}", self.next_topic);
+        let partitions = order(load, String::new(), "").partitions;
+        self.pair[which].create_topic(&topic, partitions, load)?;
+        Ok(topic)
+    }
+
+    fn filled_topic(&mut self, load: &Load, which: usize) -> Result<String> {
+        let topic = self.topic(load, which)?;
+        librdkafka::produce(&order(load, self.pair[which].node.bootstrap(), &topic))?;
+        Ok(topic)
+    }
+}
+
+impl Clients {
+    fn run(&mut self, load: &Load, client: ClientName, order: &Order) -> Result<Done> {
+        match (load.kind, client) {
+            (Kind::Produce { .. } | Kind::ProduceSingly { .. }, ClientName::Librdkafka) => librdkafka::produce(order),
+            (Kind::Produce { .. } | Kind::ProduceSingly { .. }, ClientName::Java) => self.java.produce(order),
+            (Kind::Paced { .. }, ClientName::Librdkafka) => librdkafka::paced(order),
+            (Kind::Paced { .. }, ClientName::Java) => self.java.paced(order),
+            (Kind::Consume { passes, .. }, _) => {
+                let mut sum = Done::default();
+                for _ in 0..passes {
+                    let done = match client {
+                        ClientName::Librdkafka => librdkafka::consume(order)?,
+                        ClientName::Java => self.java.consume(order)?,
+                    };
+                    sum.records += done.records;
+                    sum.elapsed += done.elapsed;
+                    sum.requests += done.requests;
+                }
+                Ok(sum)
+            }
+        }
+    }
+}
+
+fn order(load: &Load, bootstrap: String, topic: &str) -> Order {
+    let (partitions, record_bytes, batch_bytes, records, rate) = match load.kind {
+        Kind::Produce { batch_bytes, total_bytes } | Kind::Consume { batch_bytes, total_bytes, .. } => {
+            (PARTITIONS, RECORD_BYTES, batch_bytes, total_bytes / RECORD_BYTES as u64, 0)
+        }
+        Kind::ProduceSingly { records } => (1, SMALL_RECORD_BYTES, 1, records, 0),
+        Kind::Paced { rate, seconds } => (PARTITIONS, SMALL_RECORD_BYTES, 16 << 10, rate * seconds, rate),
+    };
+    Order { bootstrap, topic: topic.to_owned(), partitions, records, record_bytes, batch_bytes, rate }
+}
