@@ -80,15 +80,24 @@ impl Tidying<'_> {
         Ok(())
     }
 
-    /// The offset behind the last record of a log file that has no index yet.
+    /// The offset behind the last record of a log file that has no index yet. Where a batch is not sound, the file
+    /// replaces nothing from there on: old segments behind it stay.
     fn next_offset(&self, name: &str, base_offset: Offset) -> io::Result<Offset> {
-        let file = self.directory.disk().open(&self.directory.path().join(name), OpenMode::Read)?;
+        let path = self.directory.path().join(name);
+        let file = self.directory.disk().open(&path, OpenMode::Read)?;
         let mut scan = HeaderScan::new(&*file, 0, file.size_bytes()?);
         let mut next_offset = base_offset;
-        while let Some(batch) = scan.next()? {
-            next_offset = batch.header.next_offset();
+        loop {
+            match scan.next() {
+                Ok(Some(batch)) => next_offset = batch.header.next_offset(),
+                Ok(None) => return Ok(next_offset),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tracing::warn!(path = %path.display(), %error, "a swap file is not sound");
+                    return Ok(next_offset);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(next_offset)
     }
 
     /// A roll that failed leaves an empty file, and the log goes on in the segment before: what lies there would be

@@ -207,6 +207,24 @@ fn an_interrupted_swap_is_completed() {
 }
 
 #[test]
+fn a_swap_file_that_is_not_sound_counts_up_to_there() {
+    let machine = Machine::new(0, small_compacted_segments());
+    let run = written(&machine, 50);
+    run.manager.shutdown(None);
+    drop(run);
+    machine.disk.kill();
+    let logs = machine.logs();
+    let second = machine.content(&logs[1]).unwrap();
+    let first_bytes = BatchHeader::read(&second).unwrap().size_bytes();
+    let swap = format!("{}.swap", logs[1]);
+    append_bytes(&*machine.file(&swap), &second[..first_bytes + 40]);
+    let run = machine.start();
+    assert_eq!(offsets(&log_of(&run)), (Offset(0), Offset(500)));
+    assert_eq!(machine.content(&logs[1]).unwrap(), second[..first_bytes]);
+    assert!(!machine.names().contains(&swap) && !run.manager.is_intact(&partition(0)));
+}
+
+#[test]
 fn a_recovery_point_beyond_the_end_is_lowered_before_it_is_grown_over() {
     let machine = machine();
     let run = written(&machine, 5);
