@@ -39,26 +39,49 @@ fn show_key(config: &BrokerConfig, key: &'static Key, lines: &mut Vec<String>) {
     lines.push(format!("# ({}{separator}{range}; {source})", key.kind));
     lines.push(match config.value(key.name) {
         None => format!("#{}=", key.name),
+        Some(value) if may_not_be_given(config, key) => format!("#{}", property(key.name, value)),
         Some(_) if key.is_sensitive() => property(key.name, HIDDEN),
         Some(value) => property(key.name, value),
     });
     lines.push(String::new());
 }
 
+/// A default that is no longer one once somebody writes it down: of these two keys only one may be set.
+fn may_not_be_given(config: &BrokerConfig, key: &'static Key) -> bool {
+    let is_given = |name| config.setting(name).is_some();
+    key.name == "security.inter.broker.protocol" && !is_given(key.name) && is_given("inter.broker.listener.name")
+}
+
 /// One line in Java's properties format.
 fn property(name: &str, value: &str) -> String {
-    let mut line = format!("{name}=");
+    let mut line = String::with_capacity(name.len() + value.len() + 1);
+    for (at, character) in name.char_indices() {
+        match character {
+            '=' | ':' | ' ' => line.extend(['\\', character]),
+            '#' | '!' if at == 0 => line.extend(['\\', character]),
+            other => push_escaped(&mut line, other),
+        }
+    }
+    line.push('=');
     for (at, character) in value.char_indices() {
         match character {
-            '\\' => line.push_str("\\\\"),
-            '\n' => line.push_str("\\n"),
-            '\r' => line.push_str("\\r"),
-            '\t' => line.push_str("\\t"),
             ' ' if at == 0 => line.push_str("\\ "),
-            other => line.push(other),
+            other => push_escaped(&mut line, other),
         }
     }
     line
+}
+
+/// What neither a name nor a value may hold as it is.
+fn push_escaped(line: &mut String, character: char) {
+    match character {
+        '\\' => line.push_str("\\\\"),
+        '\n' => line.push_str("\\n"),
+        '\r' => line.push_str("\\r"),
+        '\t' => line.push_str("\\t"),
+        '\x0c' => line.push_str("\\f"),
+        other => line.push(other),
+    }
 }
 
 #[cfg(test)]
@@ -95,5 +118,24 @@ mod tests {
         let value = |name: &str| read.iter().find(|property| property.key == name).map(|found| found.value.as_str());
         assert_eq!(value("broker.rack"), Some(" a\\b\tc\nd "));
         assert_eq!(value("log.dirs"), Some("/a,/b"));
+    }
+
+    #[test]
+    fn odd_names_can_be_read_again() {
+        for name in ["a b", "a=b", "a:b", "#a", "!a", "a\\b", "a\tb", "a\nb", "a\x0cb", ""] {
+            for value in ["1", "\x0c1", "=1", ":1", "1 "] {
+                let expected = properties::Property { key: name.to_owned(), value: value.to_owned(), line: 1 };
+                assert_eq!(properties::parse(&property(name, value)), (vec![expected], vec![]));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_a_configuration() {
+        for file in ["", "listeners=A://:1\nlistener.security.protocol.map=A:PLAINTEXT\ninter.broker.listener.name=A"]
+        {
+            let again = Sources { file: Some(("f".into(), shown(file))), ..Sources::default() };
+            load(&again).unwrap();
+        }
     }
 }
