@@ -29,7 +29,7 @@ mod listeners;
 mod load;
 mod log_config;
 mod page;
-mod properties;
+pub(crate) mod properties;
 mod reasons;
 mod show;
 mod sources;

@@ -1,25 +1,26 @@
-//! Java's properties format, as `java.util.Properties` reads it: the format of `server.properties`.
+//! Java's properties format, as `java.util.Properties` reads it: the format of `server.properties` and
+//! `meta.properties`.
 
 use std::str::Chars;
 
 /// One `key=value` of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Property {
-    pub(super) key: String,
-    pub(super) value: String,
+pub(crate) struct Property {
+    pub(crate) key: String,
+    pub(crate) value: String,
     /// The line it begins at, from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
 }
 
 /// A line that is no property.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BadLine {
-    pub(super) line: usize,
-    pub(super) reason: &'static str,
+pub(crate) struct BadLine {
+    pub(crate) line: usize,
+    pub(crate) reason: &'static str,
 }
 
 /// Every property of the text in its order, and every line that can not be read.
-pub(super) fn parse(text: &str) -> (Vec<Property>, Vec<BadLine>) {
+pub(crate) fn parse(text: &str) -> (Vec<Property>, Vec<BadLine>) {
     let mut properties = Vec::new();
     let mut bad_lines = Vec::new();
     for (line, logical) in LogicalLines::of(text) {

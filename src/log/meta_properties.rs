@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::config::properties;
 use crate::ids::{BrokerId, DirectoryId};
 use crate::io::Disk;
 
@@ -86,73 +87,27 @@ impl MetaProperties {
     }
 }
 
-/// Keys and values of Java's properties format, with the number of the line each begins on.
+/// Keys and values, with the number of the line each begins on. Of several lines of one key the last counts.
 fn parse_properties(content: &str) -> Result<BTreeMap<String, (usize, String)>, TextError> {
-    let mut properties = BTreeMap::new();
-    let mut lines = content.lines().enumerate();
-    while let Some((at, line)) = lines.next() {
-        let mut line = line.trim_start().to_owned();
-        if line.is_empty() || line.starts_with(['#', '!']) {
-            continue;
-        }
-        while line.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1 {
-            line.pop();
-            line.push_str(lines.next().map_or("", |(_, next)| next.trim_start()));
-        }
-        let (key, value) = split_property(&line);
-        properties.insert(unescape(key, at + 1)?, (at + 1, unescape(value, at + 1)?));
+    let (properties, bad_lines) = properties::parse(content);
+    match bad_lines.first() {
+        Some(bad) => Err(TextError::new(bad.line, bad.reason)),
+        None => Ok(properties.into_iter().map(|found| (found.key, (found.line, found.value))).collect()),
     }
-    Ok(properties)
-}
-
-/// At the first `=`, `:` or blank that is not escaped.
-fn split_property(line: &str) -> (&str, &str) {
-    let mut escaped = false;
-    for (at, character) in line.char_indices() {
-        if !escaped && (character == '=' || character == ':' || character.is_whitespace()) {
-            let rest = line[at..].trim_start();
-            let rest = rest.strip_prefix(['=', ':']).unwrap_or(rest);
-            return (&line[..at], rest.trim_start());
-        }
-        escaped = character == '\\' && !escaped;
-    }
-    (line, "")
-}
-
-fn unescape(text: &str, line: usize) -> Result<String, TextError> {
-    let mut plain = String::with_capacity(text.len());
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        if character != '\\' {
-            plain.push(character);
-            continue;
-        }
-        match characters.next() {
-            Some('t') => plain.push('\t'),
-            Some('n') => plain.push('\n'),
-            Some('r') => plain.push('\r'),
-            Some('f') => plain.push('\x0c'),
-            Some('u') => {
-                let digits: String = characters.by_ref().take(4).collect();
-                let known =
-                    u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 4).and_then(char::from_u32);
-                plain.push(known.ok_or_else(|| TextError::new(line, format!("'\\u{digits}' is no character")))?);
-            }
-            Some(other) => plain.push(other),
-            None => {}
-        }
-    }
-    Ok(plain)
 }
 
 /// What Java would read otherwise than it stands here.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if matches!(character, '\\' | '=' | ':' | '#' | '!' | ' ') {
-            escaped.push('\\');
+        match character {
+            '\\' | '=' | ':' | '#' | '!' | ' ' => escaped.extend(['\\', character]),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            '\x0c' => escaped.push_str("\\f"),
+            other => escaped.push(other),
         }
-        escaped.push(character);
     }
     escaped
 }
@@ -187,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let directory_id: DirectoryId = "JFuNnNNVGxDQ4X9hqyO0pA".parse().unwrap();
-        for cluster_id in ["MkU3OEVBNTcwNTJENDM2Qg", "my=clus:ter\\ #1"] {
+        for cluster_id in ["MkU3OEVBNTcwNTJENDM2Qg", "my=clus:ter\\ #1", "\n\t\r\x0c\u{85}x"] {
             let read =
                 MetaProperties::decode(&MetaProperties::encode(cluster_id, BrokerId(3), directory_id)).unwrap();
             assert_eq!((read.cluster_id.as_deref(), read.node_id), (Some(cluster_id), Some(BrokerId(3))));
@@ -210,19 +165,7 @@ mod tests {
             "directory.id=AAAAAAAAAAAAAAAAAAAAAQ",
             "line 1: directory.id 'AAAAAAAAAAAAAAAAAAAAAQ' is reserved",
         );
-        check_refused("a=\\u12", "line 1: '\\u12' is no character");
-    }
-
-    #[test]
-    fn properties_are_javas() {
-        let text = "! comment\n  a : 1\nb\tx y\nlong=one \\\n   two\nempty\nesc\\=aped=\\u0041\\tz\n";
-        let properties = parse_properties(text).unwrap();
-        let get = |key| properties.get(key).map(|(line, value)| (*line, value.as_str()));
-        assert_eq!(get("a"), Some((2, "1")));
-        assert_eq!(get("b"), Some((3, "x y")));
-        assert_eq!(get("long"), Some((4, "one two")));
-        assert_eq!(get("empty"), Some((6, "")));
-        assert_eq!(get("esc=aped"), Some((7, "A\tz")));
+        check_refused("\na=\\u12", "line 2: a \\uXXXX escape needs four hexadecimal digits");
     }
 
     proptest! {
