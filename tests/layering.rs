@@ -85,7 +85,9 @@ fn the_source_tree_keeps_the_rules() {
         let name = path.strip_prefix(root.join("src")).unwrap().to_str().unwrap().to_owned();
         complaints.extend(check_source(&name, &text));
     }
-    for folder in ["src", "tests", "benches", "compat-tests/src", "compat-tests/tests", "fuzz/fuzz_targets"] {
+    for folder in
+        ["src", "tests", "benches", "compat-tests/src", "compat-tests/tests", "fuzz/src", "fuzz/fuzz_targets"]
+    {
         for path in rust_files(&root.join(folder)) {
             let text = std::fs::read_to_string(&path).unwrap();
             let name = path.strip_prefix(root).unwrap().display().to_string();

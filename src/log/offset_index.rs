@@ -69,7 +69,7 @@ impl OffsetIndex {
     }
 
     /// `InvalidData`: the file cannot be the index of a log of `log_bytes`.
-    pub(super) fn open(directory: Arc<PartitionDirectory>, base_offset: Offset, log_bytes: u64) -> io::Result<Self> {
+    pub fn open(directory: Arc<PartitionDirectory>, base_offset: Offset, log_bytes: u64) -> io::Result<Self> {
         let entries = IndexFile::<Entry>::open(directory, FileKind::OffsetIndex, base_offset)?;
         if let (Some(first), Some(last)) = (entries.first()?, entries.last()) {
             let count = entries.len();
@@ -116,7 +116,7 @@ impl OffsetIndex {
     }
 
     /// Offsets and positions ascend; anything else is left out, since it cannot be found anyway.
-    pub(super) fn append(&self, offset: Offset, position: u64) {
+    pub fn append(&self, offset: Offset, position: u64) {
         let (Some(relative_offset), Ok(position)) =
             (relative_offset(self.base_offset, offset), i32::try_from(position))
         else {
@@ -128,13 +128,13 @@ impl OffsetIndex {
     }
 
     /// Keeps the entries of offsets below `offset`.
-    pub(super) fn truncate_to(&self, offset: Offset) -> io::Result<()> {
+    pub fn truncate_to(&self, offset: Offset) -> io::Result<()> {
         let relative = offset - self.base_offset;
         let last_kept = self.entries.last_where(|entry| i64::from(entry.relative_offset) < relative)?;
         self.entries.truncate(last_kept.map_or(0, |(slot, _)| slot + 1))
     }
 
-    pub(super) fn write_tail(&self) -> io::Result<()> {
+    pub fn write_tail(&self) -> io::Result<()> {
         self.entries.write_tail()
     }
 

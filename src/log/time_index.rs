@@ -67,7 +67,7 @@ impl TimeIndex {
     }
 
     /// `InvalidData`: the file cannot be a time index.
-    pub(super) fn open(directory: Arc<PartitionDirectory>, base_offset: Offset) -> io::Result<Self> {
+    pub fn open(directory: Arc<PartitionDirectory>, base_offset: Offset) -> io::Result<Self> {
         let entries = IndexFile::<Entry>::open(directory, FileKind::TimeIndex, base_offset)?;
         if let (Some(first), Some(last)) = (entries.first()?, entries.last()) {
             let ascends = first.timestamp <= last.timestamp && first.relative_offset <= last.relative_offset;
@@ -104,7 +104,7 @@ impl TimeIndex {
     }
 
     /// Adds an entry if it is newer than the last: timestamps here always ascend, those of records need not.
-    pub(super) fn maybe_append(&self, entry: TimestampOffset) {
+    pub fn maybe_append(&self, entry: TimestampOffset) {
         let Some(relative_offset) = relative_offset(self.base_offset, entry.offset) else { return };
         let last = self.entries.last();
         if entry.timestamp > last.map_or(NO_TIMESTAMP, |last| last.timestamp)
@@ -115,13 +115,13 @@ impl TimeIndex {
     }
 
     /// Keeps the entries of offsets below `offset`.
-    pub(super) fn truncate_to(&self, offset: Offset) -> io::Result<()> {
+    pub fn truncate_to(&self, offset: Offset) -> io::Result<()> {
         let relative = offset - self.base_offset;
         let last_kept = self.entries.last_where(|entry| i64::from(entry.relative_offset) < relative)?;
         self.entries.truncate(last_kept.map_or(0, |(slot, _)| slot + 1))
     }
 
-    pub(super) fn write_tail(&self) -> io::Result<()> {
+    pub fn write_tail(&self) -> io::Result<()> {
         self.entries.write_tail()
     }
 

@@ -77,7 +77,7 @@ struct State {
 
 impl TxnIndex {
     /// The index as its file has it; no file is an empty index. `InvalidData`: the file is none of this segment.
-    pub(super) fn open(directory: Arc<PartitionDirectory>, base_offset: Offset) -> io::Result<Self> {
+    pub fn open(directory: Arc<PartitionDirectory>, base_offset: Offset) -> io::Result<Self> {
         let file = match directory.open(FileKind::TxnIndex, base_offset, OpenMode::ReadWrite) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -98,7 +98,7 @@ impl TxnIndex {
         Self { directory, base_offset, state: Mutex::default() }
     }
 
-    pub(super) fn append(&self, transaction: &AbortedTxn) -> io::Result<()> {
+    pub fn append(&self, transaction: &AbortedTxn) -> io::Result<()> {
         let mut state = self.state.lock();
         let file = match &state.file {
             Some(file) => Arc::clone(file),
@@ -112,7 +112,7 @@ impl TxnIndex {
     }
 
     /// Adds those that overlap the offsets from `from` to below `up_to`. True: no later segment can hold more.
-    pub(super) fn collect(&self, from: Offset, up_to: Offset, into: &mut Vec<AbortedTxn>) -> io::Result<bool> {
+    pub fn collect(&self, from: Offset, up_to: Offset, into: &mut Vec<AbortedTxn>) -> io::Result<bool> {
         let mut complete = false;
         self.visit(|entry| {
             if entry.last_offset >= from && entry.first_offset < up_to {
@@ -125,7 +125,7 @@ impl TxnIndex {
     }
 
     /// Keeps the transactions that were decided below `offset`.
-    pub(super) fn truncate_to(&self, offset: Offset) -> io::Result<()> {
+    pub fn truncate_to(&self, offset: Offset) -> io::Result<()> {
         let mut kept = 0;
         self.visit(|entry| {
             let keep = entry.last_offset < offset;

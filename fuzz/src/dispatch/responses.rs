@@ -1,0 +1,61 @@
+//! Responses, read as a client reads them.
+
+use bytes::{Buf, Bytes};
+use ottla::protocol::header::RequestPrefix;
+use ottla::protocol::messages;
+use ottla::protocol::piece::Piece;
+use ottla::protocol::wire::messages as wire;
+use ottla::protocol::wire::protocol::{Decodable, HeaderVersion};
+
+/// A whole frame, with the request's correlation id, whose body holds a response of its version and nothing else.
+pub(super) fn check(prefix: RequestPrefix, pieces: &[Piece]) {
+    let mut frame = Bytes::from(pieces.iter().flat_map(bytes_of).collect::<Vec<_>>());
+    assert_eq!(frame.get_i32() as usize, frame.len(), "{prefix:?}");
+    assert_eq!(frame.get_i32(), prefix.correlation_id, "{prefix:?}");
+    let version = prefix.api_version;
+    match prefix.api_key {
+        0 => read::<wire::ProduceResponse>(frame, prefix, version),
+        1 => read::<wire::FetchResponse>(frame, prefix, version),
+        2 => read::<messages::ListOffsetsResponse>(frame, prefix, version),
+        3 => read::<wire::MetadataResponse>(frame, prefix, version),
+        10 => read::<wire::FindCoordinatorResponse>(frame, prefix, version),
+        // A client that is ahead is told in the oldest version.
+        18 if !(0..=5).contains(&version) => read::<messages::ApiVersionsResponse>(frame, prefix, 0),
+        18 => read::<messages::ApiVersionsResponse>(frame, prefix, version),
+        19 => read::<wire::CreateTopicsResponse>(frame, prefix, version),
+        20 => read::<wire::DeleteTopicsResponse>(frame, prefix, version),
+        21 => read::<wire::DeleteRecordsResponse>(frame, prefix, version),
+        22 => read::<wire::InitProducerIdResponse>(frame, prefix, version),
+        23 => read::<wire::OffsetForLeaderEpochResponse>(frame, prefix, version),
+        32 => read::<wire::DescribeConfigsResponse>(frame, prefix, version),
+        33 => read::<wire::AlterConfigsResponse>(frame, prefix, version),
+        35 => read::<messages::DescribeLogDirsResponse>(frame, prefix, version),
+        37 => read::<wire::CreatePartitionsResponse>(frame, prefix, version),
+        44 => read::<wire::IncrementalAlterConfigsResponse>(frame, prefix, version),
+        60 => read::<wire::DescribeClusterResponse>(frame, prefix, version),
+        75 => read::<wire::DescribeTopicPartitionsResponse>(frame, prefix, version),
+        other => panic!("no response of API key {other} is known here"),
+    }
+}
+
+fn read<R: Decodable + HeaderVersion>(mut frame: Bytes, prefix: RequestPrefix, version: i16) {
+    if R::header_version(version) >= 1 {
+        assert_eq!(frame.get_u8(), 0, "{prefix:?} is answered without header tags");
+    }
+    if let Err(error) = R::decode(&mut frame, version) {
+        panic!("the answer to {prefix:?} does not decode: {error}");
+    }
+    assert!(frame.is_empty(), "{} bytes behind the answer to {prefix:?}", frame.len());
+}
+
+fn bytes_of(piece: &Piece) -> Vec<u8> {
+    match piece {
+        Piece::Bytes(bytes) => bytes.to_vec(),
+        Piece::File(slice) => {
+            let mut bytes = vec![0; slice.size_bytes];
+            let read = slice.file.read_at(&mut bytes, slice.position).expect("the disk is sound");
+            assert_eq!(read, slice.size_bytes, "a slice lies within its file");
+            bytes
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What is fuzzed: one function for each target, which takes any bytes and panics where a promise does not hold.
+//!
+//! | target       | bytes                                            | promise                                             |
+//! |--------------|--------------------------------------------------|-----------------------------------------------------|
+//! | `frames`     | what a connection sends                          | cut alike, however it arrives; capped               |
+//! | `header`     | one frame                                        | read as it was written                              |
+//! | `dispatch`   | what a connection sends, to a broker in memory   | one response each, in order, that a client can read |
+//! | `requests`   | a body of any API, served or not                 | what decodes encodes again                          |
+//! | `batch`      | a record batch                                   | the same records in every codec                     |
+//! | `decompress` | compressed data                                  | capped, and back again                              |
+//! | `append`     | what a producer sends to one partition           | in the log whole, or not at all                     |
+//! | `files`      | a small file of a log directory, or a config     | read or refused; written again it reads the same    |
+//! | `indexes`    | an index file                                    | read or refused; what is found was asked for        |
+//! | `recovery`   | a log directory                                  | opened; it serves, and the same after a kill        |
+//!
+//! `fuzz_targets/` hands these functions to libFuzzer. `tests/fuzz_seeds.rs` of the main package holds this file too, and
+//! runs all of them over the seeds and what is made of them.
+
+pub mod append;
+pub mod batch;
+pub mod decompress;
+pub mod dispatch;
+pub mod files;
+pub mod frames;
+pub mod header;
+pub mod indexes;
+pub mod input;
+pub mod recovery;
+pub mod requests;
+pub mod seeds;
+
+/// One target: its name, and what it does with any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("append", append::run),
+    ("batch", batch::run),
+    ("decompress", decompress::run),
+    ("dispatch", dispatch::run),
+    ("files", files::run),
+    ("frames", frames::run),
+    ("header", header::run),
+    ("indexes", indexes::run),
+    ("recovery", recovery::run),
+    ("requests", requests::run),
+];
