@@ -8,6 +8,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -25,6 +27,9 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * serves all rounds, so that its code is compiled when it counts.
  */
 public class Driver {
+    /** When a record was due that only prepares the round. */
+    private static final long UNMEASURED = 0;
+
     private final Map<String, String> order = new HashMap<>();
 
     public static void main(String[] arguments) throws Exception {
@@ -132,13 +137,19 @@ public class Driver {
         AtomicReference<Exception> failure = new AtomicReference<>();
         AtomicInteger acks = new AtomicInteger();
         long[] consumerRequests = new long[1];
+        CountDownLatch reading = new CountDownLatch((int) number("partitions"));
         Thread reader = new Thread(() -> {
             try (KafkaConsumer<byte[], byte[]> consumer = consumer()) {
                 consumer.seekToBeginning(consumer.assignment());
                 int seen = 0;
                 while (seen < records && failure.get() == null) {
                     for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(500))) {
-                        received[seen++] = System.nanoTime() - ByteBuffer.wrap(record.value()).getLong();
+                        long due = ByteBuffer.wrap(record.value()).getLong();
+                        if (due == UNMEASURED) {
+                            reading.countDown();
+                        } else {
+                            received[seen++] = System.nanoTime() - due;
+                        }
                     }
                 }
                 consumerRequests[0] = requests(consumer.metrics(), "consumer-metrics");
@@ -146,7 +157,12 @@ public class Driver {
         });
         reader.start();
         try (KafkaProducer<byte[], byte[]> producer = producer(0)) {
-            producer.partitionsFor(order.get("topic"));
+            // One record to each partition, of which nothing is measured: connections are made, leaders found.
+            for (int partition = 0; partition < number("partitions"); partition++) {
+                byte[] value = new byte[(int) number("record_bytes")];
+                producer.send(new ProducerRecord<>(order.get("topic"), partition, null, value)).get();
+            }
+            if (!reading.await(60, TimeUnit.SECONDS)) throw new IllegalStateException("the consumer does not read");
             long begin = System.nanoTime();
             for (int i = 0; i < records; i++) {
                 long due = begin + i * 1_000_000_000L / rate;

@@ -1,6 +1,7 @@
 //! librdkafka, in this process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ use crate::load::{Done, Order, Percentiles};
 const LIMIT: Duration = Duration::from_secs(120);
 /// How often the client counts its requests.
 const STATISTICS_INTERVAL: Duration = Duration::from_millis(100);
+/// When a record was due that only prepares the round.
+const UNMEASURED: usize = 0;
 
 pub fn produce(order: &Order) -> Result<Done> {
     let (producer, watch) = producer(order)?;
@@ -50,13 +53,20 @@ pub fn consume(order: &Order) -> Result<Done> {
 /// Each record carries when it was due; both latencies count from there.
 pub fn paced(order: &Order) -> Result<Done> {
     let epoch = Instant::now();
+    let (is_reading, reads) = channel();
     let reading = {
         let order = order.clone();
-        thread::spawn(move || receive(&order, epoch))
+        thread::spawn(move || receive(&order, epoch, &is_reading))
     };
     let (producer, watch) = producer(order)?;
     watch.0.epoch.set(epoch).ok().context("a fresh watch")?;
     let mut value = vec![0; order.record_bytes];
+    // One record to each partition, of which nothing is measured: connections are made, leaders found.
+    for partition in 0..order.partitions as u64 {
+        send(&producer, order, partition, &value, UNMEASURED)?;
+    }
+    producer.flush(LIMIT)?;
+    reads.recv_timeout(LIMIT).context("the consumer reads")?;
     let begin = Instant::now();
     for record in 0..order.records {
         let due = begin + Duration::from_nanos(record * 1_000_000_000 / order.rate);
@@ -81,11 +91,15 @@ pub fn paced(order: &Order) -> Result<Done> {
     })
 }
 
-fn receive(order: &Order, epoch: Instant) -> Result<(Vec<Duration>, u64)> {
+fn receive(order: &Order, epoch: Instant, is_reading: &Sender<()>) -> Result<(Vec<Duration>, u64)> {
     let watch = Watch::default();
     let consumer = consumer(order, &watch)?;
     let mut latencies = Vec::with_capacity(order.records as usize);
     let begin = Instant::now();
+    for _ in 0..order.partitions {
+        next(&consumer, begin)?;
+    }
+    let _ = is_reading.send(());
     while (latencies.len() as u64) < order.records {
         let due_nanos = next(&consumer, begin)?;
         latencies.push(epoch.elapsed().saturating_sub(Duration::from_nanos(due_nanos)));
@@ -139,7 +153,7 @@ impl ProducerContext for Watch {
         if let Err((error, _)) = result {
             *self.0.failure.lock().expect("no panic in a report") = Some(error.to_string());
         }
-        if let Some(epoch) = self.0.epoch.get() {
+        if let Some(epoch) = self.0.epoch.get().filter(|_| due_nanos != UNMEASURED) {
             let latency = epoch.elapsed().saturating_sub(Duration::from_nanos(due_nanos as u64));
             self.0.latencies.lock().expect("no panic in a report").push(latency);
         }

@@ -20,6 +20,7 @@ mod tally;
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use ottla_compat_tests::Peer;
+use ottla_compat_tests::wire::Wire;
 
 use contender::Contender;
 use cpu::Cpu;
@@ -43,6 +44,22 @@ struct Args {
     /// One client instead of both
     #[arg(long)]
     client: Option<ClientName>,
+    /// Load a broker that runs already, at host:port, for a profiler; nothing is compared
+    #[arg(long)]
+    against: Option<String>,
+}
+
+impl Args {
+    fn loads(&self) -> impl Iterator<Item = &'static Load> {
+        LOADS.iter().filter(|load| self.only.is_empty() || self.only.iter().any(|name| load.name.starts_with(name)))
+    }
+
+    fn clients(&self) -> impl Iterator<Item = ClientName> + Clone {
+        let only = self.client;
+        [ClientName::Librdkafka, ClientName::Java]
+            .into_iter()
+            .filter(move |client| only.is_none_or(|only| only == *client))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,23 +75,45 @@ struct Clients {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let is_chosen = |load: &&Load| args.only.is_empty() || args.only.iter().any(|name| load.name.starts_with(name));
-    let clients = [ClientName::Librdkafka, ClientName::Java]
-        .map(|client| args.client.is_none_or(|only| only == client).then_some(client));
+    if let Some(bootstrap) = &args.against {
+        return drive(bootstrap, &args);
+    }
     let starts = [Peer::Ottla, Peer::Kafka].map(|peer| contender::ready_after(peer, 3));
     let pair = [Peer::Ottla, Peer::Kafka].map(Contender::start);
     let mut bench = Bench { pair, clients: Clients { java: JavaClient::start()? }, next_topic: 0 };
     let mut report = Report::new(args.rounds);
     report.starts(starts);
     report.idle([&bench.pair[0], &bench.pair[1]].map(|contender| contender.idle_rss_bytes));
-    for load in LOADS.iter().filter(is_chosen) {
-        for client in clients.into_iter().flatten() {
+    for load in args.loads() {
+        for client in args.clients() {
             let tallies = bench.run(load, client, args.warm_up, args.rounds)?;
             report.load(load, client, &tallies);
         }
     }
     report.peak([cpu::peak_rss_bytes(bench.pair[0].node.pid())?, cpu::peak_rss_bytes(bench.pair[1].node.pid())?]);
     println!("{}", report.into_table());
+    Ok(())
+}
+
+/// Loads one broker, round after round.
+fn drive(bootstrap: &str, args: &Args) -> Result<()> {
+    let mut clients = Clients { java: JavaClient::start()? };
+    let mut wire = Wire::connect(bootstrap)?;
+    for load in args.loads() {
+        for client in args.clients() {
+            for round in 0..args.rounds {
+                let topic = format!("{}-{client:?}-{round}", load.name);
+                let order = order(load, bootstrap.to_owned(), &topic);
+                wire.create_topic(&topic, order.partitions, &[])?;
+                if matches!(load.kind, Kind::Consume { .. }) {
+                    librdkafka::produce(&order)?;
+                }
+                let done = clients.run(load, client, &order)?;
+                println!("{topic}: {} records in {:.2} s", done.records, done.elapsed.as_secs_f64());
+                wire.delete_topic(&topic)?;
+            }
+        }
+    }
     Ok(())
 }
 
