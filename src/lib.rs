@@ -37,8 +37,9 @@
 //!
 //! - A module imports only from the modules declared above it in this file (`tests/layering.rs`).
 //! - Files are reached through [`io::Disk`], time through [`time::Clock`]; both have a form that a test owns.
-//! - A tokio worker never waits for a device: syncs are submitted and complete as events, cold reads and admin's file
-//!   work run on blocking threads, checkpoints and retention on a thread of their own.
+//! - A tokio worker never waits for a device: syncs are submitted and complete as events, records that the page cache lacks
+//!   are read on blocking threads, a cold look-up hands the worker's queue over first, checkpoints and retention have a
+//!   thread of their own.
 //! - Consumers see what is below the high watermark, which is flushed on every in-sync replica
 //!   (unless `flush.before.ack` is off).
 //! - A sync that failed is never retried as if it had worked: the log directory goes offline.

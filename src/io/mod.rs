@@ -12,6 +12,7 @@
 //!                                done(result) ──▶ flushed offset moves, waiters wake
 //! ```
 
+mod device_wait;
 mod process;
 mod process_io;
 mod real;

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock, statvfs};
 use rustix::io::{Errno, ReadWriteFlags};
 
+use super::device_wait::waiting_for_device;
 use super::{DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenMode, SyncDone, SyncRequest};
 use crate::time::{Clock, SystemClock};
 
@@ -215,16 +216,21 @@ struct RealFile {
 
 impl DiskFile for RealFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        let mut done = 0;
-        while done < buffer.len() {
-            match self.file.read_at(&mut buffer[done..], position + done as u64) {
-                Ok(0) => break,
-                Ok(count) => done += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        if let Some(count) = self.read_cached_at(buffer, position)? {
+            return Ok(count);
         }
-        Ok(done)
+        waiting_for_device(|| {
+            let mut done = 0;
+            while done < buffer.len() {
+                match self.file.read_at(&mut buffer[done..], position + done as u64) {
+                    Ok(0) => break,
+                    Ok(count) => done += count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(done)
+        })
     }
 
     fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> io::Result<Option<usize>> {
