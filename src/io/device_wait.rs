@@ -26,7 +26,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let (sender, receiver) = channel();
         let waiting = runtime.spawn(async move {
-            tokio::spawn(async move { sender.send(7) });
+            Handle::current().spawn(async move { sender.send(7) });
             waiting_for_device(|| receiver.recv_timeout(LIMIT))
         });
         assert_eq!(runtime.block_on(waiting).unwrap(), Ok(7));
