@@ -23,7 +23,12 @@ pub const NOW_MS: i64 = 1_700_000_000_000;
 const MAX_RECORDS_BYTES: usize = 16 << 20;
 
 pub fn run(data: &[u8]) {
-    let Some((&choice, records)) = data.split_first() else { return };
+    has_appended(data);
+}
+
+/// Whether the log took the batch.
+pub fn has_appended(data: &[u8]) -> bool {
+    let Some((&choice, records)) = data.split_first() else { return false };
     let mut records = records.to_vec();
     if choice & 0x80 == 0 {
         seal_batches(&mut records);
@@ -53,6 +58,7 @@ pub fn run(data: &[u8]) {
     let loaded = open(&disk, path, &config);
     assert_eq!(loaded.truncated_bytes, 0, "what was appended is sound");
     assert_eq!((loaded.log.log_end_offset(), all_bytes(&loaded.log)), (end, content));
+    end > Offset::ZERO
 }
 
 fn open(disk: &Arc<SimDisk>, path: &Path, config: &Arc<LogConfig>) -> LoadedLog {

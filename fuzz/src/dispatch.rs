@@ -1,5 +1,9 @@
-//! A connection's bytes, served by a broker in memory: frames are cut and charged as `net` does it, and handed to the
-//! dispatcher. Each request is answered once and in order, or ends the connection, and a client can read each answer.
+//! Requests of one connection, served by a broker in memory: frames are cut and charged as `net` does it, and handed to
+//! the dispatcher. Each request is answered once and in order, or ends the connection, and a client can read each answer.
+//!
+//! ```text
+//!  input, request by request: │ length u16 │ header and body: as many bytes as are left, or fewer │
+//! ```
 
 mod broker;
 mod responses;
@@ -14,6 +18,7 @@ use ottla::protocol::header::RequestPrefix;
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::input::Input;
 use broker::Broker;
 pub use broker::records;
 
@@ -30,12 +35,20 @@ const MAX_REQUESTS: usize = 16;
 static UNCHANGED: Mutex<Option<Broker>> = Mutex::new(None);
 
 pub fn run(data: &[u8]) {
+    answered(data);
+}
+
+/// How many requests were answered.
+pub fn answered(data: &[u8]) -> usize {
     let broker = UNCHANGED.lock().take().unwrap_or_else(Broker::start);
-    Connection { broker: &broker, in_flight: VecDeque::new() }.serve(data);
+    let mut connection = Connection { broker: &broker, in_flight: VecDeque::new(), answered: 0 };
+    connection.serve(data);
+    let answered = connection.answered;
     assert_eq!(broker.memory.used_and_available_bytes().0, 0, "every lease is given back");
     if !broker.has_changed() {
         *UNCHANGED.lock() = Some(broker);
     }
+    answered
 }
 
 /// The id that a topic of a new broker has: the same in every process, because it is drawn from a fixed seed.
@@ -57,12 +70,15 @@ struct InFlight {
 struct Connection<'a> {
     broker: &'a Broker,
     in_flight: VecDeque<InFlight>,
+    answered: usize,
 }
 
 impl Connection<'_> {
-    fn serve(&mut self, mut rest: &[u8]) {
+    fn serve(&mut self, data: &[u8]) {
+        let mut input = Input::new(data);
         for _ in 0..MAX_REQUESTS {
-            let Some((frame, lease)) = self.next_frame(&mut rest) else { break };
+            let length = usize::from(input.u16());
+            let Some((frame, lease)) = self.cut(input.bytes(length)) else { break };
             if !self.start(frame, lease) {
                 // As `net` does it: what is in flight goes with the connection.
                 return;
@@ -74,14 +90,15 @@ impl Connection<'_> {
         self.answer_all();
     }
 
-    /// The next frame with the room it takes; none where the connection ends.
-    fn next_frame(&mut self, rest: &mut &[u8]) -> Option<(Bytes, Lease)> {
-        let front = BytesMut::from(&rest[..rest.len().min(FRONT_BYTES)]);
+    /// The request's frame with the room it takes; none where the connection ends. The size in front of it is right:
+    /// wrong ones are for the target `frames`.
+    fn cut(&mut self, request: &[u8]) -> Option<(Bytes, Lease)> {
+        let mut buffer = BytesMut::from(&(request.len() as u32).to_be_bytes()[..]);
+        buffer.extend_from_slice(request);
+        let front = BytesMut::from(&buffer[..buffer.len().min(FRONT_BYTES)]);
         let Ok(Front::Partial { total_bytes, decoded_bytes }) = frame::inspect(&front, CAPS) else { return None };
+        assert_eq!(total_bytes, buffer.len());
         let lease = self.lease(decoded_bytes);
-        let (whole, behind) = rest.split_at_checked(total_bytes)?;
-        *rest = behind;
-        let mut buffer = BytesMut::from(whole);
         assert_eq!(frame::inspect(&buffer, CAPS), Ok(Front::Whole));
         Some((frame::take(&mut buffer), lease))
     }
@@ -125,6 +142,7 @@ impl Connection<'_> {
             responses::check(prefix, &pieces);
             times.sent(&self.broker.connection);
             assert!(reply.take_ready().is_none(), "a request is answered once");
+            self.answered += 1;
         }
     }
 }

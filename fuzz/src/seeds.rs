@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ottla::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use ottla::log::directory::FileKind;
 use ottla::protocol::batch::Compression;
+use ottla::protocol::frame;
 use ottla::protocol::records::{EndTransactionMarker, NewRecord, RecordBatchBuilder, TransactionOutcome};
 
 use super::files::KINDS;
@@ -28,20 +29,23 @@ pub fn all() -> Vec<Seed> {
 
 /// Every API in its oldest and its newest version; then several requests on one connection.
 fn connections(seeds: &mut Vec<Seed>) {
-    let mut pipeline = Vec::new();
+    let (mut pipeline, mut all_requests) = (Vec::new(), Vec::new());
     for request in requests::all() {
         let name = format!("{}-{}", request.name, request.version);
         let frame = request.frame();
+        let (_, content) = frame.split_at(frame::SIZE_BYTES);
+        let for_dispatch = [&(content.len() as u16).to_be_bytes(), content].concat();
         if request.is_newest {
-            seeds.push(("header", name.clone(), frame[4..].to_vec()));
+            seeds.push(("header", name.clone(), content.to_vec()));
         }
         if ["Produce", "Fetch", "Metadata", "ListOffsets"].contains(&request.name) && request.is_newest {
             pipeline.extend_from_slice(&frame);
+            all_requests.extend_from_slice(&for_dispatch);
         }
-        seeds.push(("dispatch", name, frame));
+        seeds.push(("dispatch", name, for_dispatch));
     }
-    seeds.push(("frames", "pipeline".to_owned(), pipeline.clone()));
-    seeds.push(("dispatch", "pipeline".to_owned(), pipeline));
+    seeds.push(("frames", "pipeline".to_owned(), pipeline));
+    seeds.push(("dispatch", "pipeline".to_owned(), all_requests));
 }
 
 /// For each way in which a topic may treat them, a batch of each kind that a producer may send.
