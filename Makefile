@@ -74,7 +74,7 @@ fuzz: ## Fuzz every target for FUZZ_SECONDS (60) each; some of them: TARGETS="fr
 	for target in $(or $(TARGETS),$$(cargo +nightly fuzz list)); do \
 	  mkdir -p fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run $(FUZZ_BUILD) $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
-	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048; \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=60 -rss_limit_mb=2048; \
 	done
 
 clean: ## Remove everything that was built or fetched
