@@ -44,8 +44,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::protocol::header::{HeaderError, RequestPrefix, read_request_header};
+use crate::protocol::produce_parts::{MAX_PRODUCE_PARTS, has_too_many_parts};
 use crate::protocol::wire::ProtoError;
 use crate::protocol::wire::protocol::{Decodable, HeaderVersion};
+
+const PRODUCE_KEY: i16 = 0;
 
 /// What became of a request that was read.
 pub enum Started {
@@ -63,6 +66,8 @@ pub enum Refusal {
     UnknownApi(i16),
     #[error("{api} version {version} is not served")]
     UnsupportedVersion { api: &'static str, version: i16 },
+    #[error("a Produce request of more than {MAX_PRODUCE_PARTS} topics, partitions and tagged fields")]
+    TooManyParts,
     #[error(transparent)]
     Header(#[from] HeaderError),
     #[error("{api} version {version} does not decode: {source}")]
@@ -82,6 +87,9 @@ pub fn start(connection: &Arc<ConnectionContext>, frame: Bytes) -> Result<(Start
             return Ok((Started::Pending(api_versions::reply_to_unsupported_version(prefix.correlation_id)), times));
         }
         return Err(Refusal::UnsupportedVersion { api: row.name, version: prefix.api_version });
+    }
+    if row.key == PRODUCE_KEY && frame.len() > MAX_PRODUCE_PARTS && has_too_many_parts(&frame, prefix.api_version) {
+        return Err(Refusal::TooManyParts);
     }
     let outcome = (row.start)(row, connection, prefix, frame)?;
     times.started(connection);

@@ -27,7 +27,6 @@ pub(super) fn take_varlong(bytes: &mut &[u8]) -> Result<i64, VarintError> {
 }
 
 /// Takes an unsigned integer of at most 32 bits from the front of `bytes`.
-#[cfg(test)]
 pub(super) fn take_unsigned(bytes: &mut &[u8]) -> Result<u32, VarintError> {
     take_raw(bytes, VARINT_BYTES).map(|raw| raw as u32)
 }
