@@ -1,5 +1,7 @@
 //! What the configuration APIs share: resources by name, the layers of settings as of one image.
 
+use std::collections::HashMap;
+
 use crate::config::alter::{AlterError, BrokerTarget, broker_target};
 use crate::config::{ConfigOverrides, Layers};
 use crate::controller::AdminError;
@@ -11,7 +13,7 @@ use crate::metadata::keys::ConfigResource;
 use super::RequestContext;
 
 const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+pub(super) const BROKER: i8 = 4;
 
 /// What a request configures or describes.
 #[derive(Clone, Debug)]
@@ -69,8 +71,12 @@ pub(super) fn unknown_topic() -> AdminError {
 
 /// The resources of a request; one that is named twice is refused each time.
 pub(super) fn each_once(cx: &RequestContext, named: &[(i8, &str)]) -> Vec<Result<Resource, AdminError>> {
+    let mut times_named: HashMap<(i8, &str), usize> = HashMap::new();
+    for &resource in named {
+        *times_named.entry(resource).or_default() += 1;
+    }
     let resolve = |&(resource_type, name): &(i8, &str)| {
-        if named.iter().filter(|&&other| other == (resource_type, name)).count() > 1 {
+        if times_named.get(&(resource_type, name)).is_some_and(|&times| times > 1) {
             return Err(AdminError::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
         }
         Resource::from_wire(cx, resource_type, name)

@@ -4,6 +4,8 @@
 //! - 3: types and documentation (KIP-569)
 //! - 4: flexible
 
+use std::collections::HashSet;
+
 use super::configs::{self, Resource};
 use super::{Outcome, RequestContext};
 use crate::config::alter::BrokerTarget;
@@ -20,7 +22,9 @@ use crate::protocol::wire::protocol::StrBytes;
 pub(super) fn handle(cx: RequestContext, request: DescribeConfigsRequest) -> Outcome {
     let image = cx.services().metadata.current();
     let mut response = DescribeConfigsResponse::default();
-    for resource in &request.resources {
+    let mut seen = HashSet::new();
+    // Each once: a few bytes that name a resource again must not describe all of it again.
+    for resource in request.resources.iter().filter(|resource| seen.insert(identity(resource))) {
         let mut result = DescribeConfigsResult::default();
         result.resource_type = resource.resource_type;
         result.resource_name = resource.resource_name.clone();
@@ -40,6 +44,14 @@ pub(super) fn handle(cx: RequestContext, request: DescribeConfigsRequest) -> Out
         response.results.push(result);
     }
     cx.reply(response)
+}
+
+/// What is the same for every spelling of a resource: broker ids are numbers.
+fn identity(resource: &DescribeConfigsResource) -> (i8, Option<i32>, &str) {
+    match resource.resource_name.parse::<i32>() {
+        Ok(id) if resource.resource_type == configs::BROKER => (resource.resource_type, Some(id), ""),
+        _ => (resource.resource_type, None, &resource.resource_name),
+    }
 }
 
 fn describe(
@@ -84,4 +96,24 @@ fn on_wire(entry: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeC
         result.synonyms = synonyms.collect();
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_broker_is_the_same_resource() {
+        let asked = |resource_type, name: &'static str| {
+            let mut resource = DescribeConfigsResource::default();
+            resource.resource_type = resource_type;
+            resource.resource_name = StrBytes::from_static_str(name);
+            resource
+        };
+        for name in ["1", "+1", "001"] {
+            assert_eq!(identity(&asked(configs::BROKER, name)), identity(&asked(configs::BROKER, "1")));
+        }
+        assert_ne!(identity(&asked(configs::BROKER, "1")), identity(&asked(configs::BROKER, "")));
+        assert_ne!(identity(&asked(2, "1")), identity(&asked(2, "01")), "topics are called so");
+    }
 }

@@ -10,6 +10,8 @@
 //! `group.id` even if it only assigns partitions, and passes every error but a retriable one on to the application; the
 //! Java clients (3 and up) ask when they need one, and would wait for ever on a retriable error.
 
+use std::collections::BTreeSet;
+
 use super::{Outcome, RequestContext};
 use crate::error::ErrorCode;
 use crate::protocol::wire::messages::find_coordinator_response::Coordinator;
@@ -43,7 +45,9 @@ pub(super) fn handle(cx: RequestContext, request: FindCoordinatorRequest) -> Out
         on_wire.error_message.clone_from(&message);
         on_wire
     };
-    response.coordinators = request.coordinator_keys.into_iter().map(coordinator).collect();
+    // Each once: the answer is many times longer than the question.
+    let keys: BTreeSet<StrBytes> = request.coordinator_keys.into_iter().collect();
+    response.coordinators = keys.into_iter().map(coordinator).collect();
     cx.reply(response)
 }
 

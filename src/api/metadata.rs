@@ -11,7 +11,7 @@
 //! - 10: topics by id (KIP-516); 12: in requests too
 //! - 13: a top-level error (KIP-1102)
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::{Outcome, RequestContext};
@@ -98,7 +98,12 @@ fn response(cx: &RequestContext, image: &MetadataImage, asked: &Asked, operation
     response.controller_id = image.controller.unwrap_or(BrokerId::NONE).0.into();
     response.topics = match asked {
         Asked::All => image.topics().map(|topic| describe(cx, image, topic)).collect(),
-        Asked::Named(topics) => topics.iter().map(|topic| look_up(cx, image, topic)).collect(),
+        Asked::Named(topics) => {
+            // Each once, as in Kafka: a few bytes that name a topic again must not describe all of it again.
+            let mut seen = HashSet::new();
+            let each_once = topics.iter().filter(|topic| seen.insert((&topic.name, topic.topic_id)));
+            each_once.map(|topic| look_up(cx, image, topic)).collect()
+        }
     };
     if operations.topics {
         for topic in &mut response.topics {
