@@ -12,6 +12,7 @@
 mod listener;
 mod pages;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
@@ -21,8 +22,8 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -33,7 +34,7 @@ pub use pages::{Check, Pages, Render};
 /// What one client, or many, may take.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Open connections; the next one waits in the backlog.
+    /// Open connections; another one cuts the oldest, so that clients who say nothing keep no probe out.
     connections: usize,
     headers: usize,
     /// The request line and the headers together.
@@ -70,7 +71,7 @@ fn serve_within(
     let server = Server {
         limits,
         router: pages.into_router(tasks.clone()),
-        connections: Arc::new(Semaphore::new(limits.connections)),
+        open: Arc::default(),
         tasks: tasks.clone(),
         shutdown: shutdown.clone(),
     };
@@ -83,7 +84,8 @@ fn serve_within(
 struct Server {
     limits: Limits,
     router: Router,
-    connections: Arc<Semaphore>,
+    /// What cuts each open connection, oldest first.
+    open: Arc<Mutex<VecDeque<CancellationToken>>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -96,18 +98,32 @@ impl Server {
 
     async fn accept_forever(&self, socket: &TcpListener) -> Infallible {
         loop {
-            let permit = Arc::clone(&self.connections).acquire_owned().await.expect("the semaphore is never closed");
             match socket.accept().await {
                 Ok((stream, _)) => {
-                    let connection = self.clone().serve_connection(stream);
+                    let cut = self.enter();
+                    let (server, open) = (self.clone(), Arc::clone(&self.open));
                     self.tasks.spawn(async move {
-                        connection.await;
-                        drop(permit);
+                        server.serve_connection(stream, &cut).await;
+                        cut.cancel();
+                        open.lock().retain(|connection| !connection.is_cancelled());
                     });
                 }
                 Err(error) => self.wait_after(&error).await,
             }
         }
+    }
+
+    /// Counts a new connection in; the oldest one goes where there are too many.
+    fn enter(&self) -> CancellationToken {
+        let cut = CancellationToken::new();
+        let mut open = self.open.lock();
+        open.push_back(cut.clone());
+        while open.len() > self.limits.connections {
+            if let Some(oldest) = open.pop_front() {
+                oldest.cancel();
+            }
+        }
+        cut
     }
 
     /// Out of file descriptors, most likely: the same error would come back at once.
@@ -116,7 +132,7 @@ impl Server {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
-    async fn serve_connection(self, stream: TcpStream) {
+    async fn serve_connection(self, stream: TcpStream, cut: &CancellationToken) {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_timeout)
@@ -126,6 +142,7 @@ impl Server {
         let mut connection = std::pin::pin!(connection);
         let result = tokio::select! {
             result = connection.as_mut() => result,
+            () = cut.cancelled() => Ok(()),
             () = self.shutdown.cancelled() => finish(connection, self.limits.grace).await,
             () = tokio::time::sleep(self.limits.lifetime) => finish(connection, self.limits.grace).await,
         };
