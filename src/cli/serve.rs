@@ -12,6 +12,7 @@ use super::args::ConfigOptions;
 use super::telemetry::{self, LogOptions};
 use crate::broker::Broker;
 use crate::config;
+use crate::io::raise_open_file_limit;
 
 /// How long what still runs on threads may take once the broker has stopped.
 const EXIT_LIMIT: Duration = Duration::from_secs(1);
@@ -21,6 +22,9 @@ pub(super) fn run(options: &ConfigOptions, log: &LogOptions) -> anyhow::Result<(
     let loaded = config::load(&options.sources()?)?;
     for warning in &loaded.warnings {
         warn!("{warning}");
+    }
+    if let Err(error) = raise_open_file_limit() {
+        warn!(%error, "the limit on open files stays as low as it is");
     }
     let runtime = Runtime::new().context("cannot start worker threads")?;
     let result = runtime.block_on(async {

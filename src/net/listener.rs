@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +15,9 @@ use tracing::{debug, warn};
 use super::connection::{Connection, ConnectionSettings};
 use super::limits::ConnectionLimits;
 use crate::api::{ConnectionContext, ListenerInfo, Services};
+
+/// Of the files that the process may have open, a quarter is kept for logs and metadata, but at most this many.
+const MAX_RESERVED_DESCRIPTORS: u64 = 1024;
 
 /// One of `listeners`, as it is bound.
 #[derive(Clone, Debug)]
@@ -103,6 +108,7 @@ impl BoundListener {
                 limits: limits.map(Arc::clone),
                 tasks: tasks.clone(),
                 shutdown: shutdown.clone(),
+                warned_at_s: AtomicU64::new(u64::MAX),
             };
             tasks.spawn(acceptor.accept_until_shutdown());
         }
@@ -135,6 +141,14 @@ fn bind_one(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// Whether a connection with this descriptor leaves enough of them for the logs, which roll to new files and must not
+/// fail because clients took them all. The system gives out the lowest free number, so a high one says that few are left.
+fn leaves_descriptors(descriptor: RawFd, limit: Option<u64>) -> bool {
+    let Some(limit) = limit else { return true };
+    let reserved = (limit / 4).min(MAX_RESERVED_DESCRIPTORS);
+    u64::try_from(descriptor).is_ok_and(|descriptor| descriptor < limit - reserved)
+}
+
 struct Acceptor {
     socket: TcpListener,
     settings: ListenerSettings,
@@ -144,6 +158,8 @@ struct Acceptor {
     limits: [Arc<ConnectionLimits>; 2],
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    /// The last second in which a refusal was logged: a flood of connections is none of log lines.
+    warned_at_s: AtomicU64,
 }
 
 impl Acceptor {
@@ -185,6 +201,14 @@ impl Acceptor {
             };
             slots.push(slot);
         }
+        if !leaves_descriptors(stream.as_raw_fd(), crate::io::open_file_limit()) {
+            self.listener.metrics.rejected();
+            let now_s = self.services.clock.monotonic().as_secs();
+            if self.warned_at_s.swap(now_s, Ordering::Relaxed) != now_s {
+                warn!(%peer, "refused: too few open files are left for the logs; raise the limit (ulimit -n)");
+            }
+            return;
+        }
         if let Err(error) = self.tune(&stream) {
             debug!(%peer, %error, "connection lost before it began");
             return;
@@ -204,5 +228,19 @@ impl Acceptor {
             socket.set_recv_buffer_size(bytes)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_do_not_take_the_last_descriptors() {
+        assert!(leaves_descriptors(767, Some(1024)));
+        assert!(!leaves_descriptors(768, Some(1024)));
+        assert!(leaves_descriptors(98_975, Some(100_000)));
+        assert!(!leaves_descriptors(98_976, Some(100_000)));
+        assert!(leaves_descriptors(RawFd::MAX, None));
     }
 }
