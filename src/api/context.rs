@@ -132,6 +132,18 @@ impl RequestContext {
         self.pending(response, false)
     }
 
+    /// As [`reply_later`](Self::reply_later), where the wait needs nothing of the request any more: it may be long, and
+    /// must not keep the request's memory from others.
+    pub fn reply_later_without_request<R: ResponseBody>(
+        &self,
+        response: impl Future<Output = R> + Send + 'static,
+    ) -> Outcome {
+        match self.pending(response, false) {
+            Outcome::Reply(reply) => Outcome::Reply(reply.without_request()),
+            outcome => outcome,
+        }
+    }
+
     /// The reply comes later, and nothing behind this request starts before.
     pub fn reply_exclusively<R: ResponseBody>(&self, response: impl Future<Output = R> + Send + 'static) -> Outcome {
         self.pending(response, true)

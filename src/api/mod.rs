@@ -46,7 +46,7 @@ use bytes::Bytes;
 use crate::protocol::header::{HeaderError, RequestPrefix, read_request_header};
 use crate::protocol::produce_parts::{MAX_PRODUCE_PARTS, has_too_many_parts};
 use crate::protocol::wire::ProtoError;
-use crate::protocol::wire::protocol::{Decodable, HeaderVersion};
+use crate::protocol::wire::protocol::{Decodable, HeaderVersion, StrBytes};
 
 const PRODUCE_KEY: i16 = 0;
 
@@ -113,6 +113,8 @@ fn decode<R: Decodable + HeaderVersion>(
 ) -> Result<Outcome, Refusal> {
     let version = prefix.api_version;
     let client_id = read_request_header(&mut frame, R::header_version(version) >= 2)?;
+    // A copy: as a slice it would keep the whole frame for as long as the request waits.
+    let client_id = client_id.map(|id| StrBytes::from_string(id.as_str().to_owned()));
     let request =
         R::decode(&mut frame, version).map_err(|source| Refusal::Body { api: row.name, version, source })?;
     let context = RequestContext {

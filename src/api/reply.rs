@@ -90,6 +90,7 @@ pub enum Outcome {
 pub struct PendingReply {
     state: State,
     exclusive: bool,
+    keeps_request: bool,
 }
 
 enum State {
@@ -100,11 +101,22 @@ enum State {
 
 impl PendingReply {
     pub fn ready(reply: Reply) -> Self {
-        Self { state: State::Ready(reply), exclusive: false }
+        Self { state: State::Ready(reply), exclusive: false, keeps_request: false }
     }
 
     pub fn waiting(future: impl Future<Output = Reply> + Send + 'static, exclusive: bool) -> Self {
-        Self { state: State::Waiting(Box::pin(future)), exclusive }
+        Self { state: State::Waiting(Box::pin(future)), exclusive, keeps_request: true }
+    }
+
+    /// What comes later needs nothing of the request's bytes.
+    pub fn without_request(mut self) -> Self {
+        self.keeps_request = false;
+        self
+    }
+
+    /// The request's memory is in use until the reply is there.
+    pub fn keeps_request(&self) -> bool {
+        self.keeps_request
     }
 
     /// Nothing behind this request may start before its reply is there.

@@ -48,8 +48,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 const DEFAULT_REQUEST_MEMORY_BYTES: u64 = 256 * 1024 * 1024;
 /// Requests of one connection that are started and not answered; the next one is not read.
 const MAX_IN_FLIGHT_PER_CONNECTION: usize = 64;
-/// What a frame may hold, Produce excepted.
-const OTHER_FRAME_BYTES: i32 = 32 * 1024 * 1024;
+/// The bound on large replies that are in memory until their clients have taken them.
+const REPLY_MEMORY_BYTES: usize = 128 * 1024 * 1024;
 /// Threads that wait for the device.
 const SYNC_THREADS: usize = 4;
 
@@ -193,14 +193,13 @@ impl Broker {
     /// Opens the doors: clients and operators.
     fn serve(&self, sockets: Sockets) {
         let config = &self.services.config;
-        let memory =
-            RequestMemory::new(config.queued_max_request_bytes.unwrap_or(DEFAULT_REQUEST_MEMORY_BYTES) as usize);
+        let memory_bytes = config.queued_max_request_bytes.unwrap_or(DEFAULT_REQUEST_MEMORY_BYTES) as usize;
+        let memory = RequestMemory::new(memory_bytes);
+        let max_frame_bytes = i32::try_from(config.socket_request_max_bytes).unwrap_or(i32::MAX);
         let settings = ConnectionSettings {
-            caps: FrameCaps {
-                produce_bytes: i32::try_from(config.socket_request_max_bytes).unwrap_or(i32::MAX),
-                other_bytes: OTHER_FRAME_BYTES,
-            },
+            caps: FrameCaps::within(max_frame_bytes, memory_bytes),
             memory: memory.clone(),
+            reply_memory: RequestMemory::new(REPLY_MEMORY_BYTES),
             max_idle: config.connections_max_idle_ms.map(Duration::from_millis),
             max_in_flight: MAX_IN_FLIGHT_PER_CONNECTION,
         };

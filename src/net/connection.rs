@@ -18,16 +18,20 @@ use tracing::debug;
 
 use super::frame_reader::{Frame, FrameReader, ReadError};
 use super::limits::ConnectionSlot;
-use super::memory::{MemoryLease, RequestMemory};
+use super::memory::{GRACE, MemoryLease, NoRoom, RequestMemory, patience};
 use super::writer::write_pieces;
 use crate::api::{self, ConnectionContext, PendingReply, Reply, RequestTimer, Started};
 use crate::protocol::frame::FrameCaps;
+use crate::protocol::piece::Piece;
 
 /// What every connection of a broker has in common.
 #[derive(Clone, Debug)]
 pub struct ConnectionSettings {
     pub caps: FrameCaps,
+    /// For requests.
     pub memory: RequestMemory,
+    /// For replies.
+    pub reply_memory: RequestMemory,
     /// `connections.max.idle.ms`; none: never.
     pub max_idle: Option<Duration>,
     /// Requests of one connection that are started and not answered.
@@ -37,14 +41,23 @@ pub struct ConnectionSettings {
 /// How long replies may take to leave once the broker stops.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Replies that are ready and wait behind another one hold at most about this much memory.
-const MAX_READY_BYTES: usize = 1024 * 1024;
+const MAX_READY_BYTES: usize = 128 * 1024;
+/// Requests that were not charged, because each is small, and are kept until their reply is there hold at most about
+/// this much memory.
+const MAX_KEPT_BYTES: usize = 1024 * 1024;
+/// Decoding and answering a frame above this size takes a worker for so long that others have to get another one.
+const LONG_WORK_BYTES: usize = 128 * 1024;
 
 /// A request that was started.
 struct InFlight {
     reply: PendingReply,
     times: RequestTimer,
-    /// Held until the reply has left.
-    _lease: MemoryLease,
+    /// What the request takes, where it is kept until its reply is there and was not charged.
+    kept_bytes: usize,
+    /// For the request, where it is kept until its reply is there.
+    lease: MemoryLease,
+    /// For the reply; none while it is not there.
+    reply_lease: MemoryLease,
 }
 
 pub(super) struct Connection {
@@ -72,6 +85,10 @@ enum End {
     Write(#[from] io::Error),
     #[error("{0}")]
     Refused(#[from] api::Refusal),
+    #[error("{0}")]
+    NoRoom(#[from] NoRoom),
+    #[error("replies are taken too slowly while others wait for room")]
+    TooSlow,
 }
 
 /// What happens next on a connection.
@@ -140,15 +157,27 @@ impl Connection {
     fn may_start(&self) -> bool {
         let behind_exclusive = self.in_flight.back().is_some_and(|last| last.reply.is_exclusive());
         let ready_bytes: usize = self.in_flight.iter().map(|request| request.reply.ready_bytes()).sum();
-        self.in_flight.len() < self.settings.max_in_flight && !behind_exclusive && ready_bytes < MAX_READY_BYTES
+        let kept_bytes: usize = self.in_flight.iter().map(|request| request.kept_bytes).sum();
+        self.in_flight.len() < self.settings.max_in_flight
+            && !behind_exclusive
+            && ready_bytes < MAX_READY_BYTES
+            && kept_bytes < MAX_KEPT_BYTES
     }
 
     async fn start(&mut self, frame: Frame) -> Result<(), End> {
         self.idle.touch();
-        let (started, times) = api::start(&self.context, frame.bytes)?;
-        match started {
-            Started::Pending(reply) => self.in_flight.push_back(InFlight { reply, times, _lease: frame.lease }),
-            Started::NoReply => {}
+        let Frame { bytes, decoded_bytes, lease } = frame;
+        let (started, times) = if bytes.len() > LONG_WORK_BYTES && decoded_bytes > bytes.len() * 2 {
+            tokio::task::block_in_place(|| api::start(&self.context, bytes))?
+        } else {
+            api::start(&self.context, bytes)?
+        };
+        if let Started::Pending(reply) = started {
+            let is_kept = reply.keeps_request();
+            let kept_bytes = if is_kept && lease.is_none() { decoded_bytes } else { 0 };
+            let reply_lease = self.settings.reply_memory.try_lease(reply.ready_bytes())?;
+            let lease = lease.filter(|_| is_kept);
+            self.in_flight.push_back(InFlight { reply, times, kept_bytes, lease, reply_lease });
         }
         // One connection that never runs dry must not keep its worker from the others.
         tokio::task::coop::consume_budget().await;
@@ -158,8 +187,14 @@ impl Connection {
     /// Writes the reply at the front, and with it those behind it that are ready too.
     async fn write_ready(&mut self, first: Reply) -> Result<(), End> {
         let mut done: Vec<InFlight> = Vec::with_capacity(1);
+        let mut leases: Vec<MemoryLease> = Vec::new();
         let mut pieces = first.into_pieces();
-        done.extend(self.in_flight.pop_front());
+        if let Some(mut request) = self.in_flight.pop_front() {
+            if request.reply_lease.is_none() {
+                request.reply_lease = self.settings.reply_memory.try_lease(memory_bytes(&pieces))?;
+            }
+            done.push(request);
+        }
         while let Some(next) = self.in_flight.front_mut() {
             let Some(reply) = next.reply.take_ready() else { break };
             pieces.extend(reply.into_pieces());
@@ -167,12 +202,30 @@ impl Connection {
         }
         for request in &mut done {
             request.times.replied(&self.context);
+            // The requests are answered; only their replies take room now.
+            request.lease = None;
+            leases.push(request.reply_lease.take());
         }
-        write_pieces(&self.stream, &pieces, self.settings.max_idle).await?;
+        self.write(&pieces, leases).await?;
         for request in done {
             request.times.sent(&self.context);
         }
         Ok(())
+    }
+
+    /// Writes, as long as the client takes; not beyond its time where others wait for the room that this connection
+    /// holds meanwhile.
+    async fn write(&mut self, pieces: &[Piece], leases: Vec<MemoryLease>) -> Result<(), End> {
+        let holds_requests = self.reader.holds_room() || self.in_flight.iter().any(|request| request.lease.is_some());
+        let holds_replies = leases.iter().any(Option::is_some);
+        tokio::select! {
+            biased;
+            written = write_pieces(&self.stream, pieces, self.settings.max_idle) => Ok(written.map(drop)?),
+            () = self.settings.memory.wanted_for(GRACE), if holds_requests => Err(End::TooSlow),
+            () = self.settings.reply_memory.wanted_for(patience(memory_bytes(pieces))), if holds_replies => {
+                Err(End::TooSlow)
+            }
+        }
     }
 
     async fn answer_rest(&mut self) -> Result<(), End> {
@@ -182,6 +235,11 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// What the pieces take in memory: not the parts of files.
+fn memory_bytes(pieces: &[Piece]) -> usize {
+    pieces.iter().filter_map(Piece::as_bytes).map(<[u8]>::len).sum()
 }
 
 /// The reply of the oldest request, once it is there; never, where there is none in flight.

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
-use super::memory::{MemoryLease, RequestMemory};
+use super::memory::{CHECK_INTERVAL, MemoryLease, RequestMemory, UNCHARGED_BYTES, patience};
 use crate::protocol::frame::{self, FrameCaps, FrameError, Front};
 
 /// Read at once where the size of what comes is unknown.
 const READ_AHEAD_BYTES: usize = 16 * 1024;
+
+/// Of a larger frame this much has to come before room is taken for the rest: a claimed size costs its sender nothing.
+const EARNEST_BYTES: usize = UNCHARGED_BYTES;
 
 /// How long a large frame may stand still.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
@@ -19,6 +23,8 @@ const STALL_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Frame {
     pub bytes: Bytes,
+    /// What it may take when it is decoded.
+    pub decoded_bytes: usize,
     pub lease: MemoryLease,
 }
 
@@ -33,6 +39,8 @@ pub(super) enum ReadError {
     Truncated,
     #[error("nothing came for {} s within a large frame", STALL_LIMIT.as_secs())]
     Stalled,
+    #[error("a large frame comes too slowly while others wait for its room")]
+    TooSlow,
 }
 
 /// The receiving side of one connection.
@@ -44,11 +52,17 @@ pub(super) struct FrameReader {
     buffer: BytesMut,
     /// Room for the large frame that is coming in.
     lease: MemoryLease,
+    leased_at: Instant,
 }
 
 impl FrameReader {
     pub(super) fn new(caps: FrameCaps, memory: RequestMemory) -> Self {
-        Self { caps, memory, buffer: BytesMut::new(), lease: None }
+        Self { caps, memory, buffer: BytesMut::new(), lease: None, leased_at: Instant::now() }
+    }
+
+    /// It holds room that others may want, for a frame that is not whole.
+    pub(super) fn holds_room(&self) -> bool {
+        self.lease.is_some()
     }
 
     /// The next frame; none when the client has closed between two frames. May be dropped and called again: what was
@@ -56,19 +70,22 @@ impl FrameReader {
     pub(super) async fn next(&mut self, stream: &TcpStream) -> Result<Option<Frame>, ReadError> {
         loop {
             match frame::inspect(&self.buffer, self.caps)? {
-                Front::Whole => return Ok(Some(self.take())),
-                Front::Partial { total_bytes, decoded_bytes } => {
-                    if self.lease.is_none() {
-                        self.lease = self.memory.lease(decoded_bytes).await;
-                    }
+                Front::Whole => {
+                    let decoded_bytes = frame::decoded_bytes_of_front(&self.buffer);
+                    self.take_room(decoded_bytes).await;
+                    return Ok(Some(self.take(decoded_bytes)));
+                }
+                Front::Partial { total_bytes, decoded_bytes } if self.buffer.len() >= EARNEST_BYTES => {
+                    self.take_room(decoded_bytes).await;
                     self.buffer.reserve(total_bytes - self.buffer.len());
+                }
+                Front::Partial { total_bytes, .. } => {
+                    self.buffer.reserve(total_bytes.min(EARNEST_BYTES) - self.buffer.len());
                 }
                 Front::Unknown => {}
             }
             if self.lease.is_some() {
-                // Others may be waiting for this room: who sends nothing does not keep it.
-                let readable = tokio::time::timeout(STALL_LIMIT, stream.readable());
-                readable.await.map_err(|_elapsed| ReadError::Stalled)??;
+                self.more_in_time(stream).await?;
             } else {
                 stream.readable().await?;
             }
@@ -89,12 +106,39 @@ impl FrameReader {
         }
     }
 
-    fn take(&mut self) -> Frame {
+    async fn take_room(&mut self, bytes: usize) {
+        if self.lease.is_none() {
+            self.lease = self.memory.lease(bytes).await;
+            self.leased_at = Instant::now();
+        }
+    }
+
+    /// Waits for more of a frame that holds room: who sends nothing does not keep it, and who sends little does not
+    /// keep it from others.
+    async fn more_in_time(&self, stream: &TcpStream) -> Result<(), ReadError> {
+        let stalled_at = Instant::now() + STALL_LIMIT;
+        loop {
+            if self.memory.is_wanted() && self.leased_at.elapsed() > patience(self.buffer.len()) {
+                return Err(ReadError::TooSlow);
+            }
+            let look_at = stalled_at.min(Instant::now() + CHECK_INTERVAL);
+            match timeout_at(look_at, stream.readable()).await {
+                Ok(readable) => return Ok(readable?),
+                Err(_elapsed) if look_at == stalled_at => return Err(ReadError::Stalled),
+                Err(_elapsed) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, decoded_bytes: usize) -> Frame {
         let bytes = frame::take(&mut self.buffer);
         if self.buffer.is_empty() {
             // An idle connection holds no buffer; the frame has the memory now.
             self.buffer = BytesMut::new();
         }
-        Frame { bytes, lease: self.lease.take() }
+        Frame { bytes, decoded_bytes, lease: self.lease.take() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,13 @@ const CAP_KNOWN_BYTES: usize = SIZE_BYTES + 2;
 pub const MIN_FRAME_BYTES: i32 = 8;
 
 const PRODUCE_API_KEY: i16 = 0;
-/// What legal input of the other APIs grows by when it is decoded: a few bytes on the wire become a structure with
-/// several vectors. Records of a Produce request stay slices of the frame.
-const DECODED_FACTOR: usize = 35;
+/// What legal input of the other APIs grows by when it is decoded and answered: a few bytes on the wire become a
+/// structure with several vectors (35 times their size), and another one in the response. Records of a Produce request
+/// stay slices of the frame.
+const DECODED_FACTOR: usize = 64;
+/// What a frame other than Produce may always, and at most, hold.
+const MIN_OTHER_BYTES: usize = 1024 * 1024;
+const MAX_OTHER_BYTES: usize = 32 * 1024 * 1024;
 
 /// How large a frame may be.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,12 @@ pub struct FrameCaps {
 }
 
 impl FrameCaps {
+    /// Caps under which no frame takes more than `memory_bytes` when it is decoded, large Produce frames excepted.
+    pub fn within(produce_bytes: i32, memory_bytes: usize) -> Self {
+        let other_bytes = (memory_bytes / DECODED_FACTOR).clamp(MIN_OTHER_BYTES, MAX_OTHER_BYTES);
+        Self { produce_bytes, other_bytes: other_bytes as i32 }
+    }
+
     fn for_api(self, api_key: i16) -> i32 {
         if api_key == PRODUCE_API_KEY { self.produce_bytes } else { self.produce_bytes.min(self.other_bytes) }
     }
@@ -79,8 +89,18 @@ pub fn inspect(buffer: &BytesMut, caps: FrameCaps) -> Result<Front, FrameError> 
     if buffer.len() >= total_bytes {
         return Ok(Front::Whole);
     }
-    let factor = if api_key == PRODUCE_API_KEY { 1 } else { DECODED_FACTOR };
-    Ok(Front::Partial { total_bytes, decoded_bytes: total_bytes * factor })
+    Ok(Front::Partial { total_bytes, decoded_bytes: decoded_bytes(total_bytes, api_key) })
+}
+
+/// What the whole frame at the front takes when it is decoded. Only after [`inspect`] said [`Front::Whole`].
+pub fn decoded_bytes_of_front(buffer: &BytesMut) -> usize {
+    let mut front = &buffer[..];
+    let total_bytes = SIZE_BYTES + front.get_i32() as usize;
+    decoded_bytes(total_bytes, front.get_i16())
+}
+
+fn decoded_bytes(total_bytes: usize, api_key: i16) -> usize {
+    if api_key == PRODUCE_API_KEY { total_bytes } else { total_bytes * DECODED_FACTOR }
 }
 
 /// Takes the whole frame at the front, without its size field. Only after [`inspect`] said [`Front::Whole`].
@@ -113,9 +133,19 @@ mod tests {
     }
 
     #[test]
+    fn what_decodes_to_more_than_the_memory_is_too_large() {
+        let other_bytes = |memory_bytes| FrameCaps::within(i32::MAX, memory_bytes).other_bytes as usize;
+        let memory_bytes = 256 << 20;
+        assert!(other_bytes(memory_bytes) * DECODED_FACTOR <= memory_bytes);
+        assert_eq!(other_bytes(1), MIN_OTHER_BYTES, "a small bound still lets a large cluster be described");
+        assert_eq!(other_bytes(1 << 40), MAX_OTHER_BYTES);
+    }
+
+    #[test]
     fn whole_frames_are_taken_one_by_one() {
         let mut buffer = BytesMut::from(&[0, 0, 0, 8, 0, 3, 0, 0, 0, 0, 0, 1, 0, 0][..]);
         assert_eq!(inspect(&buffer, CAPS), Ok(Front::Whole));
+        assert_eq!(decoded_bytes_of_front(&buffer), 12 * DECODED_FACTOR);
         assert_eq!(&take(&mut buffer)[..], &[0, 3, 0, 0, 0, 0, 0, 1]);
         assert_eq!(&buffer[..], &[0, 0]);
     }

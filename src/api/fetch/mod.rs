@@ -69,7 +69,7 @@ pub(super) fn handle(cx: RequestContext, request: FetchRequest) -> Outcome {
         return cx.reply(fetch.finish());
     }
     let deadline = Instant::now() + max_wait;
-    cx.reply_later(async move {
+    cx.reply_later_without_request(async move {
         let ready = Arc::clone(&fetch.session.lock().ready);
         let connection = Arc::clone(&fetch.cx.connection);
         let stopping = &connection.services.stopping;
