@@ -65,7 +65,8 @@ pub(super) fn handle(cx: RequestContext, request: FetchRequest) -> Outcome {
         }
     };
     fetch.look();
-    if max_wait.is_zero() || fetch.is_enough() {
+    // Where too many partitions are watched already, memory is worth more than the client's patience.
+    if max_wait.is_zero() || fetch.is_enough() || cx.services().fetch_sessions.is_full() {
         return cx.reply(fetch.finish());
     }
     let deadline = Instant::now() + max_wait;
@@ -145,16 +146,19 @@ impl Fetch {
         let max_bytes = cx.services().config.fetch_max_bytes.min(request.max_bytes.max(0) as u32) as usize;
         let (session, session_id) = if metadata.is_full() {
             cache.end(metadata.id);
-            let session = Arc::new(Mutex::new(FetchSession::new(by_id)));
+            let session = Arc::new(Mutex::new(cache.new_session(by_id)));
             update_session(&mut session.lock(), request.topics, request.forgotten_topics_data, by_id);
-            let may_keep = metadata.wants_session() && session.lock().len() <= MAX_SESSION_PARTITIONS;
+            let is_too_large = session.lock().len() > MAX_SESSION_PARTITIONS || cache.is_full();
+            let may_keep = metadata.wants_session() && !is_too_large;
             let id = if may_keep { cache.keep(&session, by_id, now) } else { 0 };
             (session, id)
         } else {
             let session = cache.resume(metadata, by_id, now)?;
             let mut locked = session.lock();
+            let grows = !request.topics.is_empty();
             update_session(&mut locked, request.topics, request.forgotten_topics_data, by_id);
-            let (is_empty, is_too_large) = (locked.len() == 0, locked.len() > MAX_SESSION_PARTITIONS);
+            let is_empty = locked.len() == 0;
+            let is_too_large = locked.len() > MAX_SESSION_PARTITIONS || (grows && cache.is_full());
             drop(locked);
             if is_too_large {
                 cache.end(metadata.id);

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,6 +19,8 @@ use crate::metrics::Counter;
 use crate::replication::Partition;
 use crate::replication::watch::ReadySet;
 
+/// Partitions in all sessions together, a few hundred bytes each.
+const MAX_TOTAL_PARTITIONS: usize = 300_000;
 /// A session may be evicted for another once it was idle this long.
 const EVICTION_AGE: Duration = Duration::from_secs(120);
 /// Ends a session, or asks for none.
@@ -72,10 +75,18 @@ pub(super) struct FetchSession {
     candidates: Vec<usize>,
     pub ready: Arc<ReadySet>,
     pub uses_topic_ids: bool,
+    /// The partitions of all sessions.
+    total: Arc<AtomicUsize>,
+}
+
+impl Drop for FetchSession {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.by_key.len(), Ordering::Relaxed);
+    }
 }
 
 impl FetchSession {
-    pub(super) fn new(uses_topic_ids: bool) -> Self {
+    fn new(uses_topic_ids: bool, total: Arc<AtomicUsize>) -> Self {
         Self {
             slots: Vec::new(),
             by_key: HashMap::new(),
@@ -84,6 +95,7 @@ impl FetchSession {
             candidates: Vec::new(),
             ready: Arc::default(),
             uses_topic_ids,
+            total,
         }
     }
 
@@ -109,6 +121,7 @@ impl FetchSession {
             self.slots.len() - 1
         });
         self.by_key.insert(key.clone(), slot);
+        self.total.fetch_add(1, Ordering::Relaxed);
         self.slots[slot] = Some(SessionPartition { key, position, told: None, watched: None, is_candidate: false });
         slot
     }
@@ -116,6 +129,7 @@ impl FetchSession {
     /// Forgets the partition, as the client asks (`forgotten_topics_data`).
     pub(super) fn remove(&mut self, key: &FetchKey) {
         let Some(slot) = self.by_key.remove(key) else { return };
+        self.total.fetch_sub(1, Ordering::Relaxed);
         if let Some(SessionPartition { watched: Some(replica), .. }) = self.slots[slot].take() {
             replica.watchers().remove(&self.ready, slot);
         }
@@ -213,6 +227,8 @@ pub struct FetchSessionCache {
     max_sessions: usize,
     sessions: Mutex<Sessions>,
     evictions: Counter,
+    /// Partitions in all sessions: those that are kept, and those that live for one request.
+    total_partitions: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -233,7 +249,17 @@ struct CachedSession {
 impl FetchSessionCache {
     /// `evictions` counts the sessions that had to make room for others.
     pub fn new(max_sessions: usize, evictions: Counter) -> Self {
-        Self { max_sessions, sessions: Mutex::default(), evictions }
+        Self { max_sessions, sessions: Mutex::default(), evictions, total_partitions: Arc::default() }
+    }
+
+    /// A session that is not kept yet.
+    pub(super) fn new_session(&self, uses_topic_ids: bool) -> FetchSession {
+        FetchSession::new(uses_topic_ids, Arc::clone(&self.total_partitions))
+    }
+
+    /// So many partitions are watched that no session is kept and no fetch waits any more.
+    pub(super) fn is_full(&self) -> bool {
+        self.total_partitions.load(Ordering::Relaxed) > MAX_TOTAL_PARTITIONS
     }
 
     /// Sessions that are kept, and the partitions in them.
@@ -341,7 +367,7 @@ mod tests {
 
     #[test]
     fn only_what_changed_or_was_marked_is_looked_at() {
-        let mut session = FetchSession::new(false);
+        let mut session = FetchSessionCache::new(1, Counter::noop()).new_session(false);
         session.put(key(0), POSITION);
         session.put(key(1), POSITION);
         assert_eq!(session.take_candidates(), [0, 1]);
@@ -359,7 +385,7 @@ mod tests {
     #[test]
     fn epochs_and_ids_are_checked() {
         let cache = FetchSessionCache::new(1, Counter::noop());
-        let session = Arc::new(Mutex::new(FetchSession::new(true)));
+        let session = Arc::new(Mutex::new(cache.new_session(true)));
         let now = Duration::from_secs(1);
         let id = cache.keep(&session, true, now);
         assert!(id > 0);
@@ -371,5 +397,23 @@ mod tests {
         assert_eq!(cache.keep(&session, true, now), 0, "no room while the other is fresh");
         assert!(cache.keep(&session, true, now + EVICTION_AGE) > 0);
         assert_eq!(resume(3, true), Some(ErrorCode::FetchSessionIdNotFound));
+    }
+
+    #[test]
+    fn the_partitions_of_all_sessions_are_counted() {
+        let cache = FetchSessionCache::new(1, Counter::noop());
+        let mut first = cache.new_session(false);
+        for partition in 0..=MAX_TOTAL_PARTITIONS as i32 {
+            first.put(key(partition), POSITION);
+        }
+        assert!(cache.is_full());
+        first.put(key(0), POSITION);
+        first.remove(&key(0));
+        assert!(!cache.is_full(), "a partition that is forgotten counts no more");
+        let mut second = cache.new_session(false);
+        second.put(key(0), POSITION);
+        assert!(cache.is_full());
+        drop(first);
+        assert!(!cache.is_full(), "nor those of a session that is gone");
     }
 }
