@@ -146,14 +146,17 @@ fn check_each_record(batch: &CheckedBatch, config: &LogConfig, now_ms: Timestamp
 }
 
 /// Decompressed records may take this much for every byte that the batch has, and this much in any case: compression
-/// of real records stays far below, and a bomb ends here.
+/// of real records stays far below, and a bomb ends here. It holds a worker until then, for 0.2 s or so.
 const MAX_EXPANSION: usize = 1024;
 const MIN_RECORDS_LIMIT_BYTES: usize = 16 << 20;
-const MAX_RECORDS_LIMIT_BYTES: usize = 256 << 20;
+const MAX_RECORDS_LIMIT_BYTES: usize = 64 << 20;
+/// Larger batches than Kafka's default allows (`max.message.bytes`) may take this much for every byte.
+const LARGE_BATCH_EXPANSION: usize = 8;
 
 /// How many bytes the records of a batch may take when decompressed.
 pub(super) fn records_limit_bytes(batch_bytes: usize) -> usize {
-    batch_bytes.saturating_mul(MAX_EXPANSION).clamp(MIN_RECORDS_LIMIT_BYTES, MAX_RECORDS_LIMIT_BYTES)
+    let limit = batch_bytes.saturating_mul(MAX_EXPANSION).clamp(MIN_RECORDS_LIMIT_BYTES, MAX_RECORDS_LIMIT_BYTES);
+    limit.max(batch_bytes.saturating_mul(LARGE_BATCH_EXPANSION))
 }
 
 fn open_records(batch: &[u8]) -> Result<BatchRecords<'_>, AppendError> {
@@ -179,4 +182,18 @@ fn invalid(message: impl Into<String>) -> AppendError {
 
 fn wrong_timestamps(message: &str, errors: Vec<RecordError>) -> AppendError {
     AppendError::InvalidTimestamps { message: message.to_owned(), errors }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_may_decompress_to_a_bounded_size() {
+        let limit_mib = |batch_bytes| records_limit_bytes(batch_bytes) >> 20;
+        assert_eq!(limit_mib(100), 16);
+        assert_eq!(limit_mib(32 << 10), 32);
+        assert_eq!(limit_mib(1 << 20), 64);
+        assert_eq!(limit_mib(100 << 20), 800, "a topic whose max.message.bytes was raised is in earnest");
+    }
 }
