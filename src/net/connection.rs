@@ -18,7 +18,7 @@ use tracing::debug;
 
 use super::frame_reader::{Frame, FrameReader, ReadError};
 use super::limits::ConnectionSlot;
-use super::memory::{GRACE, MemoryLease, NoRoom, RequestMemory, patience};
+use super::memory::{GRACE, GrowingLease, MemoryLease, NoRoom, RequestMemory, patience};
 use super::writer::write_pieces;
 use crate::api::{self, ConnectionContext, PendingReply, Reply, RequestTimer, Started};
 use crate::protocol::frame::FrameCaps;
@@ -55,7 +55,7 @@ struct InFlight {
     /// What the request takes, where it is kept until its reply is there and was not charged.
     kept_bytes: usize,
     /// For the request, where it is kept until its reply is there.
-    lease: MemoryLease,
+    lease: GrowingLease,
     /// For the reply; none while it is not there.
     reply_lease: MemoryLease,
 }
@@ -174,9 +174,9 @@ impl Connection {
         };
         if let Started::Pending(reply) = started {
             let is_kept = reply.keeps_request();
-            let kept_bytes = if is_kept && lease.is_none() { decoded_bytes } else { 0 };
+            let kept_bytes = if is_kept && !lease.is_held() { decoded_bytes } else { 0 };
             let reply_lease = self.settings.reply_memory.try_lease(reply.ready_bytes())?;
-            let lease = lease.filter(|_| is_kept);
+            let lease = if is_kept { lease } else { GrowingLease::default() };
             self.in_flight.push_back(InFlight { reply, times, kept_bytes, lease, reply_lease });
         }
         // One connection that never runs dry must not keep its worker from the others.
@@ -203,7 +203,7 @@ impl Connection {
         for request in &mut done {
             request.times.replied(&self.context);
             // The requests are answered; only their replies take room now.
-            request.lease = None;
+            request.lease = GrowingLease::default();
             leases.push(request.reply_lease.take());
         }
         self.write(&pieces, leases).await?;
@@ -216,7 +216,7 @@ impl Connection {
     /// Writes, as long as the client takes; not beyond its time where others wait for the room that this connection
     /// holds meanwhile.
     async fn write(&mut self, pieces: &[Piece], leases: Vec<MemoryLease>) -> Result<(), End> {
-        let holds_requests = self.reader.holds_room() || self.in_flight.iter().any(|request| request.lease.is_some());
+        let holds_requests = self.reader.holds_room() || self.in_flight.iter().any(|request| request.lease.is_held());
         let holds_replies = leases.iter().any(Option::is_some);
         tokio::select! {
             biased;

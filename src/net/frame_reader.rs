@@ -7,14 +7,17 @@ use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::memory::{CHECK_INTERVAL, MemoryLease, RequestMemory, UNCHARGED_BYTES, patience};
+use super::memory::{CHECK_INTERVAL, GrowingLease, RequestMemory, UNCHARGED_BYTES, patience};
 use crate::protocol::frame::{self, FrameCaps, FrameError, Front};
 
 /// Read at once where the size of what comes is unknown.
 const READ_AHEAD_BYTES: usize = 16 * 1024;
 
-/// Of a larger frame this much has to come before room is taken for the rest: a claimed size costs its sender nothing.
+/// Of a larger frame this much has to come before room is taken for it, since a claimed size costs its sender nothing;
+/// then room is taken for so much, and whenever that is full, for so many times as much.
 const EARNEST_BYTES: usize = UNCHARGED_BYTES;
+const FIRST_ROOM_BYTES: usize = 1024 * 1024;
+const ROOM_GROWTH: usize = 4;
 
 /// How long a large frame may stand still.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
@@ -25,7 +28,7 @@ pub(super) struct Frame {
     pub bytes: Bytes,
     /// What it may take when it is decoded.
     pub decoded_bytes: usize,
-    pub lease: MemoryLease,
+    pub lease: GrowingLease,
 }
 
 /// Why no more frames come from a connection.
@@ -51,18 +54,18 @@ pub(super) struct FrameReader {
     /// Empty and without memory of its own while the connection is idle.
     buffer: BytesMut,
     /// Room for the large frame that is coming in.
-    lease: MemoryLease,
+    lease: GrowingLease,
     leased_at: Instant,
 }
 
 impl FrameReader {
     pub(super) fn new(caps: FrameCaps, memory: RequestMemory) -> Self {
-        Self { caps, memory, buffer: BytesMut::new(), lease: None, leased_at: Instant::now() }
+        Self { caps, memory, buffer: BytesMut::new(), lease: GrowingLease::default(), leased_at: Instant::now() }
     }
 
     /// It holds room that others may want, for a frame that is not whole.
     pub(super) fn holds_room(&self) -> bool {
-        self.lease.is_some()
+        self.lease.is_held()
     }
 
     /// The next frame; none when the client has closed between two frames. May be dropped and called again: what was
@@ -76,15 +79,16 @@ impl FrameReader {
                     return Ok(Some(self.take(decoded_bytes)));
                 }
                 Front::Partial { total_bytes, decoded_bytes } if self.buffer.len() >= EARNEST_BYTES => {
-                    self.take_room(decoded_bytes).await;
-                    self.buffer.reserve(total_bytes - self.buffer.len());
+                    let room_bytes = room_for(self.buffer.len(), total_bytes);
+                    self.take_room(decoded_bytes / total_bytes * room_bytes).await;
+                    self.buffer.reserve(room_bytes - self.buffer.len());
                 }
                 Front::Partial { total_bytes, .. } => {
                     self.buffer.reserve(total_bytes.min(EARNEST_BYTES) - self.buffer.len());
                 }
                 Front::Unknown => {}
             }
-            if self.lease.is_some() {
+            if self.lease.is_held() {
                 self.more_in_time(stream).await?;
             } else {
                 stream.readable().await?;
@@ -107,10 +111,11 @@ impl FrameReader {
     }
 
     async fn take_room(&mut self, bytes: usize) {
-        if self.lease.is_none() {
-            self.lease = self.memory.lease(bytes).await;
-            self.leased_at = Instant::now();
-        }
+        let asked_at = Instant::now();
+        let is_first = !self.lease.is_held();
+        self.memory.grow(&mut self.lease, bytes).await;
+        // While it waits for room, the client cannot send.
+        self.leased_at = if is_first { Instant::now() } else { self.leased_at + asked_at.elapsed() };
     }
 
     /// Waits for more of a frame that holds room: who sends nothing does not keep it, and who sends little does not
@@ -136,8 +141,17 @@ impl FrameReader {
             // An idle connection holds no buffer; the frame has the memory now.
             self.buffer = BytesMut::new();
         }
-        Frame { bytes, decoded_bytes, lease: self.lease.take() }
+        Frame { bytes, decoded_bytes, lease: std::mem::take(&mut self.lease) }
     }
+}
+
+/// How many bytes of a frame there is to be room for, where `arrived_bytes` of it are there.
+fn room_for(arrived_bytes: usize, total_bytes: usize) -> usize {
+    let mut room_bytes = FIRST_ROOM_BYTES;
+    while room_bytes <= arrived_bytes {
+        room_bytes *= ROOM_GROWTH;
+    }
+    room_bytes.min(total_bytes)
 }
 
 #[cfg(test)]

@@ -27,10 +27,26 @@ pub struct RequestMemory {
     units: Arc<Semaphore>,
     total_units: usize,
     waiting: Arc<AtomicUsize>,
+    /// For the one frame at a time that may take more than there is.
+    beyond: Arc<Semaphore>,
 }
 
-/// Room for one frame or reply, given back when dropped.
+/// Room for one frame or reply, given back when dropped; none where it is not charged.
 pub(super) type MemoryLease = Option<OwnedSemaphorePermit>;
+
+/// The room of a frame, which grows as it comes.
+#[derive(Debug, Default)]
+pub(super) struct GrowingLease {
+    counted: MemoryLease,
+    /// What it takes further is not counted.
+    beyond: MemoryLease,
+}
+
+impl GrowingLease {
+    pub(super) fn is_held(&self) -> bool {
+        self.counted.is_some()
+    }
+}
 
 /// No room for a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +58,12 @@ pub(super) struct NoRoom {
 impl RequestMemory {
     pub fn new(limit_bytes: usize) -> Self {
         let total_units = (limit_bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-        Self { units: Arc::new(Semaphore::new(total_units)), total_units, waiting: Arc::default() }
+        Self {
+            units: Arc::new(Semaphore::new(total_units)),
+            total_units,
+            waiting: Arc::default(),
+            beyond: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// Bytes that are held, and those that are free.
@@ -61,13 +82,32 @@ impl RequestMemory {
         Arc::clone(&self.units).acquire_many_owned(self.units_of(bytes)).await.ok()
     }
 
+    /// Waits until `lease` has grown to `bytes`. Since frames that have come in part hold what others wait for in order
+    /// to become whole, one at a time grows beyond the bound: it comes to its end and gives everything back.
+    pub(super) async fn grow(&self, lease: &mut GrowingLease, bytes: usize) {
+        let Some(counted) = &mut lease.counted else {
+            lease.counted = self.lease(bytes).await;
+            return;
+        };
+        let more_units = self.units_of(bytes).saturating_sub(counted.num_permits() as u32);
+        if more_units == 0 || lease.beyond.is_some() {
+            return;
+        }
+        let _waiting = WaitingGuard::enter(&self.waiting);
+        tokio::select! {
+            biased;
+            Ok(more) = Arc::clone(&self.units).acquire_many_owned(more_units) => counted.merge(more),
+            Ok(beyond) = Arc::clone(&self.beyond).acquire_owned() => lease.beyond = Some(beyond),
+        }
+    }
+
     /// Room for `bytes` that are there already, if there is any.
     pub(super) fn try_lease(&self, bytes: usize) -> Result<MemoryLease, NoRoom> {
         if bytes <= UNCHARGED_BYTES {
             return Ok(None);
         }
-        let lease = Arc::clone(&self.units).try_acquire_many_owned(self.units_of(bytes));
-        lease.map(Some).map_err(|_no_permits| NoRoom { bytes })
+        let room = Arc::clone(&self.units).try_acquire_many_owned(self.units_of(bytes));
+        room.map(Some).map_err(|_no_permits| NoRoom { bytes })
     }
 
     fn units_of(&self, bytes: usize) -> u32 {
@@ -139,6 +179,24 @@ mod tests {
         drop(second);
         assert!(!memory.is_wanted());
         drop(held);
+    }
+
+    #[tokio::test]
+    async fn frames_that_come_in_part_do_not_block_each_other_for_good() {
+        const KIB: usize = 1024;
+        let memory = RequestMemory::new(400 * KIB);
+        let (mut first, mut second) = (GrowingLease::default(), GrowingLease::default());
+        memory.grow(&mut first, 200 * KIB).await;
+        memory.grow(&mut second, 200 * KIB).await;
+        memory.grow(&mut first, 300 * KIB).await;
+        {
+            let mut growth = Box::pin(memory.grow(&mut second, 250 * KIB));
+            assert!(futures_util::poll!(&mut growth).is_pending(), "one goes beyond, no two");
+            assert!(memory.is_wanted());
+        }
+        drop(first);
+        memory.grow(&mut second, 250 * KIB).await;
+        assert_eq!(memory.used_and_available_bytes().0, 250 * KIB as u64);
     }
 
     #[test]

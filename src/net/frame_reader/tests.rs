@@ -40,7 +40,9 @@ async fn a_claimed_size_takes_no_room() {
     client.write_all(&whole[EARNEST_BYTES - 1..=EARNEST_BYTES]).await.unwrap();
     assert!(read_a_while(&mut reader, &server).await.is_none());
     assert!(reader.holds_room());
-    assert_eq!(memory.used_and_available_bytes().0, (10 << 20) + 1024);
+    assert_eq!(memory.used_and_available_bytes().0, FIRST_ROOM_BYTES as u64);
+    assert_eq!(room_for(FIRST_ROOM_BYTES, whole.len()), FIRST_ROOM_BYTES * ROOM_GROWTH);
+    assert_eq!(room_for(FIRST_ROOM_BYTES * ROOM_GROWTH, whole.len()), whole.len());
 }
 
 #[tokio::test]
@@ -52,7 +54,7 @@ async fn a_small_frame_that_grows_when_decoded_is_charged() {
         client.write_all(&frame(api_key, size_bytes)).await.unwrap();
         let read = reader.next(&server).await.unwrap().unwrap();
         assert_eq!(read.bytes.len(), size_bytes);
-        assert_eq!(read.lease.is_some(), is_charged, "API {api_key:?}, {size_bytes} bytes");
+        assert_eq!(read.lease.is_held(), is_charged, "API {api_key:?}, {size_bytes} bytes");
         assert!(!reader.holds_room(), "the frame has it");
     }
 }
@@ -60,13 +62,13 @@ async fn a_small_frame_that_grows_when_decoded_is_charged() {
 #[tokio::test]
 async fn who_sends_slowly_does_not_keep_room_from_others() {
     let (mut client, server) = pair().await;
-    let memory = RequestMemory::new(10 << 20);
+    let memory = RequestMemory::new(FIRST_ROOM_BYTES);
     let mut reader = FrameReader::new(CAPS, memory.clone());
     client.write_all(&frame(PRODUCE, 9 << 20)[..EARNEST_BYTES]).await.unwrap();
     assert!(read_a_while(&mut reader, &server).await.is_none());
     // As if it had been sending for an hour.
     reader.leased_at = Instant::now().checked_sub(Duration::from_secs(3600)).unwrap();
-    let mut other = Box::pin(memory.lease(9 << 20));
+    let mut other = Box::pin(memory.lease(FIRST_ROOM_BYTES));
     assert!(futures_util::poll!(&mut other).is_pending());
     assert!(matches!(reader.next(&server).await, Err(ReadError::TooSlow)));
     drop(reader);
