@@ -12,13 +12,20 @@
 //! - [`wait`]: polling with a deadline; nothing here merely sleeps.
 //! - [`http`]: one GET, for the admin port.
 //! - [`librdkafka`]: producers that remember what was acknowledged, consumers by assignment.
+//! - [`bystander`]: a client that produces and consumes beside an attack and notes how long it had to wait.
+//! - [`siege`]: an attack beside a bystander, and what it cost the broker.
+//! - [`rough`]: TCP without manners. [`bomb`]: a few bytes that decompress to gigabytes.
 //!
 //! `setup.sh` brings in what cargo cannot.
 
 pub mod batch;
+pub mod bomb;
+pub mod bystander;
 pub mod http;
 pub mod librdkafka;
 pub mod node;
+pub mod rough;
+pub mod siege;
 pub mod tool;
 pub mod wait;
 pub mod wire;

@@ -178,7 +178,7 @@ pub fn read_all(bootstrap: &str, topic: &str, partition: i32) -> Vec<Read> {
     all
 }
 
-fn is_passing(code: RDKafkaErrorCode) -> bool {
+pub(crate) fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, NotLeaderForPartition, OperationTimedOut};
     matches!(code, AllBrokersDown | BrokerTransportFailure | NotLeaderForPartition | OperationTimedOut)
 }

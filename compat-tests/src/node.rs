@@ -27,6 +27,8 @@ pub struct Node {
     log_dir: PathBuf,
     child: Option<Child>,
     ready_after: Duration,
+    /// Soft and hard limit on open files, as `ulimit -n` takes them; none: those of this process.
+    open_files: Option<(u64, u64)>,
 }
 
 impl Node {
@@ -48,6 +50,20 @@ impl Node {
 
     /// A broker of this kind, whatever the tests are held against.
     pub fn of(peer: Peer, prepare: impl FnOnce(&Path), properties: &[(&str, &str)]) -> Self {
+        Self::prepared(peer, prepare, properties, None)
+    }
+
+    /// A broker that starts with these limits, soft and hard, on its open files.
+    pub fn with_open_files(limits: (u64, u64), properties: &[(&str, &str)]) -> Self {
+        Self::prepared(Peer::chosen(), |_| (), properties, Some(limits))
+    }
+
+    fn prepared(
+        peer: Peer,
+        prepare: impl FnOnce(&Path),
+        properties: &[(&str, &str)],
+        open_files: Option<(u64, u64)>,
+    ) -> Self {
         let home = tempfile::Builder::new().prefix("ottla-compat-").tempdir().expect("a directory");
         let log_dir = home.path().join("data");
         let (port, other_port) = (free_port(), free_port());
@@ -58,7 +74,8 @@ impl Node {
             peer::set_property(peer, &mut all, key, &value.replace("{port}", &port.to_string()));
         }
         fs::write(home.path().join("server.properties"), peer::to_text(&all)).expect("a properties file");
-        let mut node = Self { peer, port, other_port, home, log_dir, child: None, ready_after: Duration::ZERO };
+        let ready_after = Duration::ZERO;
+        let mut node = Self { peer, port, other_port, home, log_dir, child: None, ready_after, open_files };
         node.run();
         node
     }
@@ -67,7 +84,7 @@ impl Node {
     pub fn run(&mut self) {
         assert!(self.child.is_none(), "still running");
         let begin = Instant::now();
-        let mut command = peer::command(self.peer, &self.properties_file(), &self.output_file());
+        let mut command = peer::command(self.peer, &self.properties_file(), &self.output_file(), self.open_files);
         self.child = Some(command.spawn().expect("the broker starts"));
         within(START_LIMIT, "the broker answers", || {
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().expect("a status")) {
@@ -160,10 +177,51 @@ impl Node {
 
     /// Resident memory of the process.
     pub fn rss_bytes(&self) -> u64 {
-        let pid = self.pid();
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of the process");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line VmRSS");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") * 1024
+        self.status_kib("VmRSS:") * 1024
+    }
+
+    /// The most memory that was resident since the start, or since [`reset_peak_rss`](Self::reset_peak_rss).
+    pub fn peak_rss_bytes(&self) -> u64 {
+        self.status_kib("VmHWM:") * 1024
+    }
+
+    /// Lets the peak begin anew (proc(5), `clear_refs`).
+    pub fn reset_peak_rss(&self) {
+        fs::write(self.proc("clear_refs"), "5").expect("the peak is reset");
+    }
+
+    /// How many files and sockets the process has open.
+    pub fn open_files(&self) -> usize {
+        self.descriptors().len()
+    }
+
+    /// How many sockets the process has open.
+    pub fn open_sockets(&self) -> usize {
+        let is_socket = |target: &PathBuf| target.to_string_lossy().starts_with("socket:");
+        self.descriptors().into_iter().filter(is_socket).count()
+    }
+
+    /// What each open descriptor stands for; one that was closed meanwhile is left out.
+    fn descriptors(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.proc("fd")).expect("the open files of the process");
+        entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
+    }
+
+    /// How many files the process may open.
+    pub fn open_file_limit(&self) -> u64 {
+        let limits = fs::read_to_string(self.proc("limits")).expect("the limits of the process");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a line");
+        line.split_whitespace().next().and_then(|soft| soft.parse().ok()).expect("a number")
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(self.proc("status")).expect("the status of the process");
+        let line = status.lines().find(|line| line.starts_with(field)).expect("the field");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
+    fn proc(&self, file: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{file}", self.pid()))
     }
 
     /// True while the process lives.

@@ -72,7 +72,7 @@ const KAFKA_JVM: [&str; 8] = [
 ];
 
 /// The command that runs a broker of this kind on `properties`.
-pub(crate) fn command(peer: Peer, properties: &Path, output: &Path) -> Command {
+pub(crate) fn command(peer: Peer, properties: &Path, output: &Path, open_files: Option<(u64, u64)>) -> Command {
     let mut command = match peer {
         Peer::Ottla => {
             let mut command = ottla();
@@ -85,9 +85,26 @@ pub(crate) fn command(peer: Peer, properties: &Path, output: &Path) -> Command {
             command
         }
     };
+    if let Some((soft, hard)) = open_files {
+        command = limited(&command, soft, hard);
+    }
     let log = OpenOptions::new().create(true).append(true).open(output).expect("an output file");
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
     command
+}
+
+/// The same command under limits on its open files. The shell becomes the command: its process id stays.
+fn limited(command: &Command, soft: u64, hard: u64) -> Command {
+    let mut limited = Command::new("sh");
+    limited.arg("-c").arg(format!("ulimit -S -n {soft} && ulimit -H -n {hard} && exec \"$@\"")).arg("sh");
+    limited.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
 }
 
 /// The properties every broker of this kind needs besides those the test asks for.
