@@ -64,8 +64,12 @@ impl Watchers {
     /// From now on marks `slot` of `set` on news, for as long as the set lives.
     pub fn add(&self, set: &Arc<ReadySet>, slot: usize) {
         let mut list = self.list.lock();
-        // Those who left are dropped here as well, so that a partition without news does not collect them.
-        list.retain(|(watcher, _)| watcher.strong_count() > 0);
+        if list.len() == list.capacity() {
+            // Those who left are dropped before the list grows, so that a partition without news does not collect them.
+            list.retain(|(watcher, _)| watcher.strong_count() > 0);
+            let alive = list.len();
+            list.reserve(alive + 1);
+        }
         list.push((Arc::downgrade(set), slot));
         self.count.store(list.len(), Ordering::Release);
         // Who adds itself and then looks, and who publishes and then notifies, must not both miss the other.
@@ -125,6 +129,18 @@ mod tests {
         drop(set);
         watchers.notify();
         assert_eq!(watchers.count.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn a_partition_without_news_does_not_collect_those_who_left() {
+        let (stays, watchers) = (Arc::new(ReadySet::default()), Watchers::default());
+        watchers.add(&stays, 0);
+        for slot in 0..1000 {
+            watchers.add(&Arc::new(ReadySet::default()), slot);
+        }
+        assert!(watchers.list.lock().len() < 10);
+        watchers.notify();
+        assert_eq!(stays.take(), [0]);
     }
 
     #[tokio::test]
