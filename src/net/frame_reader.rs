@@ -4,6 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -70,7 +72,7 @@ impl FrameReader {
 
     /// The next frame; none when the client has closed between two frames. May be dropped and called again: what was
     /// read stays in the reader.
-    pub(super) async fn next(&mut self, stream: &TcpStream) -> Result<Option<Frame>, ReadError> {
+    pub(super) async fn next(&mut self, stream: &mut TcpStream) -> Result<Option<Frame>, ReadError> {
         loop {
             match frame::inspect(&self.buffer, self.caps)? {
                 Front::Whole => {
@@ -96,16 +98,14 @@ impl FrameReader {
             if self.buffer.capacity() == self.buffer.len() {
                 self.buffer.reserve(READ_AHEAD_BYTES);
             }
-            match stream.try_read_buf(&mut self.buffer) {
-                Ok(0) if self.buffer.is_empty() => return Ok(None),
-                Ok(0) => return Err(ReadError::Truncated),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.buffer.is_empty() {
-                        self.buffer = BytesMut::new();
-                    }
-                }
-                Err(error) => return Err(error.into()),
+            // Not `try_read_buf`: this way a read that does not fill the buffer counts as the last one, and the next
+            // request is waited for without a buffer and a read in vain.
+            match stream.read_buf(&mut self.buffer).now_or_never() {
+                Some(Ok(0)) if self.buffer.is_empty() => return Ok(None),
+                Some(Ok(0)) => return Err(ReadError::Truncated),
+                Some(Err(error)) => return Err(error.into()),
+                None if self.buffer.is_empty() => self.buffer = BytesMut::new(),
+                Some(Ok(_)) | None => {}
             }
         }
     }
