@@ -12,10 +12,10 @@
 //!                                done(result) ──▶ flushed offset moves, waiters wake
 //! ```
 
-mod device_wait;
 mod process;
 mod process_io;
 mod real;
+mod relief;
 pub mod sim;
 
 use std::any::Any;
@@ -27,6 +27,7 @@ use std::sync::Arc;
 pub use process::{absolute, open_file_limit, raise_open_file_limit, read_text};
 pub use process_io::ProcessIo;
 pub use real::{OnSync, RealDisk};
+pub use relief::relieving_worker;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock, statvfs};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::device_wait::waiting_for_device;
+use super::relief::relieving_worker;
 use super::{DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenMode, SyncDone, SyncRequest};
 use crate::time::{Clock, SystemClock};
 
@@ -219,7 +219,7 @@ impl DiskFile for RealFile {
         if let Some(count) = self.read_cached_at(buffer, position)? {
             return Ok(count);
         }
-        waiting_for_device(|| {
+        relieving_worker(|| {
             let mut done = 0;
             while done < buffer.len() {
                 match self.file.read_at(&mut buffer[done..], position + done as u64) {

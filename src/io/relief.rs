@@ -1,11 +1,11 @@
-//! Waiting for a device without keeping a tokio worker from its other tasks.
+//! Long work and waits that do not keep a tokio worker from its other tasks.
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
-/// Runs what may wait for a device. A worker of a runtime hands its queue over to another thread first; any other thread
-/// simply waits.
-pub(super) fn waiting_for_device<T>(work: impl FnOnce() -> T) -> T {
+/// Runs what may wait for a device or take long. A worker of a runtime hands its queue over to another thread first; any
+/// other thread simply runs it.
+pub fn relieving_worker<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
         _ => work(),
@@ -27,15 +27,15 @@ mod tests {
         let (sender, receiver) = channel();
         let waiting = runtime.spawn(async move {
             Handle::current().spawn(async move { sender.send(7) });
-            waiting_for_device(|| receiver.recv_timeout(LIMIT))
+            relieving_worker(|| receiver.recv_timeout(LIMIT))
         });
         assert_eq!(runtime.block_on(waiting).unwrap(), Ok(7));
     }
 
     #[test]
-    fn any_other_thread_waits() {
-        assert_eq!(waiting_for_device(|| 7), 7);
+    fn any_other_thread_runs_it() {
+        assert_eq!(relieving_worker(|| 7), 7);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        assert_eq!(runtime.block_on(async { waiting_for_device(|| 7) }), 7);
+        assert_eq!(runtime.block_on(async { relieving_worker(|| 7) }), 7);
     }
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::batch_check::{self, CheckedBatch};
 use super::errors::AppendError;
+use super::open_records::open_records;
 use super::partition_log::{PartitionLog, Writer};
 use super::producer_state::{AppendCheck, AppendOrigin, CompletedTxn, EndTxnMarker};
 use super::segment::{AppendSummary, RollLimits, Segment};
@@ -271,9 +272,9 @@ fn recompressed(batch: CheckedBatch, config: &LogConfig) -> Result<CheckedBatch,
     if batch.header.is_control() || batch.header.compression() == Ok(target) {
         return Ok(batch);
     }
-    let limit_bytes = batch_check::records_limit_bytes(batch.bytes.len());
-    let bytes = recompress(&batch.bytes, target, config.compression_level(), limit_bytes)
-        .map_err(|error| AppendError::InvalidRecord(error.to_string()))?;
+    let recompress = |max_bytes| recompress(&batch.bytes, target, config.compression_level(), max_bytes);
+    let bytes =
+        open_records(batch.bytes.len(), recompress).map_err(|error| AppendError::InvalidRecord(error.to_string()))?;
     batch_check::check_size(bytes.len(), config)?;
     let header = BatchHeader::read(&bytes).map_err(AppendError::Corrupt)?;
     Ok(CheckedBatch { header, bytes: bytes.into() })

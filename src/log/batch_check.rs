@@ -6,12 +6,13 @@
 use bytes::Bytes;
 
 use super::errors::{AppendError, RecordError};
+use super::open_records::open_records;
 use super::producer_state::AppendOrigin;
 use super::time_index::NO_TIMESTAMP;
 use crate::config::{LogConfig, TimestampType};
 use crate::ids::Offset;
 use crate::protocol::batch::{self, BatchError, BatchHeader, LOG_OVERHEAD_BYTES};
-use crate::protocol::records::BatchRecords;
+use crate::protocol::records::{BatchRecords, RecordsError};
 use crate::time::TimestampMs;
 
 /// Record errors that a response carries at most: who sends a million wrong records learns it from the first.
@@ -113,11 +114,35 @@ fn needs_records(config: &LogConfig) -> bool {
     config.cleanup_policy.compact || bounded_age
 }
 
+/// What is wrong with records: those without a key, those out of the time that the topic takes.
+type WrongRecords = (Vec<RecordError>, Vec<RecordError>);
+
 fn check_each_record(batch: &CheckedBatch, config: &LogConfig, now_ms: TimestampMs) -> Result<(), AppendError> {
-    let records = open_records(&batch.bytes)?;
+    let find = |max_bytes| find_wrong_records(batch, config, now_ms, max_bytes);
+    let (keys, mut timestamps) = open_records(batch.bytes.len(), find).map_err(|error| invalid(error.to_string()))?;
+    if !timestamps.is_empty() {
+        let mut errors = keys;
+        errors.append(&mut timestamps);
+        errors.sort_by_key(|error| error.batch_index);
+        return Err(wrong_timestamps("one or more records have an invalid timestamp", errors));
+    }
+    if !keys.is_empty() {
+        let message = format!("one or more records were refused, {} of them without a key", keys.len());
+        return Err(AppendError::InvalidRecords { message, errors: keys });
+    }
+    Ok(())
+}
+
+fn find_wrong_records(
+    batch: &CheckedBatch,
+    config: &LogConfig,
+    now_ms: TimestampMs,
+    max_bytes: usize,
+) -> Result<WrongRecords, RecordsError> {
+    let records = BatchRecords::open(&batch.bytes, max_bytes)?;
     let (mut keys, mut timestamps) = (Vec::new(), Vec::new());
     for (index, record) in records.walk().enumerate() {
-        let record = record.map_err(|error| invalid(error.to_string()))?;
+        let record = record?;
         let batch_index = index as i32;
         if config.cleanup_policy.compact && record.key.is_none() {
             let message = "a compacted topic takes no record without a key".to_owned();
@@ -132,35 +157,7 @@ fn check_each_record(batch: &CheckedBatch, config: &LogConfig, now_ms: Timestamp
             break;
         }
     }
-    if !timestamps.is_empty() {
-        let mut errors = keys;
-        errors.append(&mut timestamps);
-        errors.sort_by_key(|error| error.batch_index);
-        return Err(wrong_timestamps("one or more records have an invalid timestamp", errors));
-    }
-    if !keys.is_empty() {
-        let message = format!("one or more records were refused, {} of them without a key", keys.len());
-        return Err(AppendError::InvalidRecords { message, errors: keys });
-    }
-    Ok(())
-}
-
-/// Decompressed records may take this much for every byte that the batch has, and this much in any case: compression
-/// of real records stays far below, and a bomb ends here. It holds a worker until then, for 0.2 s or so.
-const MAX_EXPANSION: usize = 1024;
-const MIN_RECORDS_LIMIT_BYTES: usize = 16 << 20;
-const MAX_RECORDS_LIMIT_BYTES: usize = 64 << 20;
-/// Larger batches than Kafka's default allows (`max.message.bytes`) may take this much for every byte.
-const LARGE_BATCH_EXPANSION: usize = 8;
-
-/// How many bytes the records of a batch may take when decompressed.
-pub(super) fn records_limit_bytes(batch_bytes: usize) -> usize {
-    let limit = batch_bytes.saturating_mul(MAX_EXPANSION).clamp(MIN_RECORDS_LIMIT_BYTES, MAX_RECORDS_LIMIT_BYTES);
-    limit.max(batch_bytes.saturating_mul(LARGE_BATCH_EXPANSION))
-}
-
-fn open_records(batch: &[u8]) -> Result<BatchRecords<'_>, AppendError> {
-    BatchRecords::open(batch, records_limit_bytes(batch.len())).map_err(|error| invalid(error.to_string()))
+    Ok((keys, timestamps))
 }
 
 fn is_out_of_range(timestamp: TimestampMs, config: &LogConfig, now_ms: TimestampMs) -> bool {
@@ -182,18 +179,4 @@ fn invalid(message: impl Into<String>) -> AppendError {
 
 fn wrong_timestamps(message: &str, errors: Vec<RecordError>) -> AppendError {
     AppendError::InvalidTimestamps { message: message.to_owned(), errors }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_may_decompress_to_a_bounded_size() {
-        let limit_mib = |batch_bytes| records_limit_bytes(batch_bytes) >> 20;
-        assert_eq!(limit_mib(100), 16);
-        assert_eq!(limit_mib(32 << 10), 32);
-        assert_eq!(limit_mib(1 << 20), 64);
-        assert_eq!(limit_mib(100 << 20), 800, "a topic whose max.message.bytes was raised is in earnest");
-    }
 }

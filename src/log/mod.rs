@@ -32,6 +32,7 @@ pub mod log_directory;
 pub mod log_manager;
 pub mod meta_properties;
 pub mod offset_index;
+mod open_records;
 pub mod partition_log;
 pub mod partition_metadata;
 pub mod producer_rebuild;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::batch_check::records_limit_bytes;
 use super::batch_scan::{self, PlacedBatch};
 use super::errors::StorageError;
+use super::open_records::open_records;
 use super::partition_log::PartitionLog;
 use super::segment::Segment;
 use super::time_index::NO_TIMESTAMP;
 use crate::ids::{LeaderEpoch, Offset};
-use crate::protocol::records::BatchRecords;
+use crate::protocol::records::{BatchRecords, RecordsError};
 use crate::time::TimestampMs;
 
 /// A record that was found by its timestamp.
@@ -134,19 +134,21 @@ fn visit_records(
     mut visitor: impl FnMut(&TimestampedOffset) -> bool,
 ) -> Result<Option<TimestampedOffset>, StorageError> {
     let bytes = batch_scan::read_whole(&**segment.log_file(), batch)?;
-    let records = BatchRecords::open(&bytes, records_limit_bytes(bytes.len())).map_err(not_readable)?;
-    for record in records.walk() {
-        let record = record.map_err(not_readable)?;
-        let found = TimestampedOffset {
-            timestamp: record.timestamp_ms(&batch.header),
-            offset: record.offset(&batch.header),
-            leader_epoch: batch.header.leader_epoch,
-        };
-        if visitor(&found) {
-            return Ok(Some(found));
+    let visit = |max_bytes| {
+        for record in BatchRecords::open(&bytes, max_bytes)?.walk() {
+            let record = record?;
+            let found = TimestampedOffset {
+                timestamp: record.timestamp_ms(&batch.header),
+                offset: record.offset(&batch.header),
+                leader_epoch: batch.header.leader_epoch,
+            };
+            if visitor(&found) {
+                return Ok(Some(found));
+            }
         }
-    }
-    Ok(None)
+        Ok::<_, RecordsError>(None)
+    };
+    open_records(bytes.len(), visit).map_err(not_readable)
 }
 
 fn not_readable(error: impl std::error::Error + Send + Sync + 'static) -> StorageError {

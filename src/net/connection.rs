@@ -21,6 +21,7 @@ use super::limits::ConnectionSlot;
 use super::memory::{GRACE, GrowingLease, MemoryLease, NoRoom, RequestMemory, patience};
 use super::writer::write_pieces;
 use crate::api::{self, ConnectionContext, PendingReply, Reply, RequestTimer, Started};
+use crate::io::relieving_worker;
 use crate::protocol::frame::FrameCaps;
 use crate::protocol::piece::Piece;
 
@@ -168,7 +169,7 @@ impl Connection {
         self.idle.touch();
         let Frame { bytes, decoded_bytes, lease } = frame;
         let (started, times) = if bytes.len() > LONG_WORK_BYTES && decoded_bytes > bytes.len() * 2 {
-            tokio::task::block_in_place(|| api::start(&self.context, bytes))?
+            relieving_worker(|| api::start(&self.context, bytes))?
         } else {
             api::start(&self.context, bytes)?
         };

@@ -31,6 +31,13 @@ pub enum CompressionError {
     Compress { codec: &'static str, cause: io::Error },
 }
 
+impl CompressionError {
+    /// The data is not known to be corrupt: it holds more than it may.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge { .. })
+    }
+}
+
 /// What `input` holds, at most `max_bytes` of it; more is [`CompressionError::TooLarge`]. Borrowed where nothing was
 /// compressed.
 pub fn decompress(kind: Compression, input: &[u8], max_bytes: usize) -> Result<Cow<'_, [u8]>, CompressionError> {
