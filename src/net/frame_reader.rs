@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, timeout_at};
 
 use super::memory::{CHECK_INTERVAL, GrowingLease, RequestMemory, UNCHARGED_BYTES, patience};
@@ -99,8 +100,9 @@ impl FrameReader {
                 self.buffer.reserve(READ_AHEAD_BYTES);
             }
             // Not `try_read_buf`: this way a read that does not fill the buffer counts as the last one, and the next
-            // request is waited for without a buffer and a read in vain.
-            match stream.read_buf(&mut self.buffer).now_or_never() {
+            // request is waited for without a buffer and a read in vain. Unconstrained, since "not now" is to mean the
+            // socket and not this task's budget.
+            match unconstrained(stream.read_buf(&mut self.buffer)).now_or_never() {
                 Some(Ok(0)) if self.buffer.is_empty() => return Ok(None),
                 Some(Ok(0)) => return Err(ReadError::Truncated),
                 Some(Err(error)) => return Err(error.into()),
