@@ -6,16 +6,13 @@ use crate::io::relieving_worker;
 use crate::protocol::recompress::RecompressError;
 use crate::protocol::records::RecordsError;
 
-/// Decompressed records may take this much for every byte that the batch has, and this much in any case: compression
-/// of real records stays far below, and a bomb ends here.
-const MAX_EXPANSION: usize = 1024;
-const MIN_LIMIT_BYTES: usize = 16 << 20;
-const MAX_LIMIT_BYTES: usize = 64 << 20;
-/// Larger batches than Kafka's default allows (`max.message.bytes`) may take this much for every byte.
+/// Decompressed records may take this much: compression of real records stays far below, and a bomb ends here.
+const LIMIT_BYTES: usize = 64 << 20;
+/// Batches larger than Kafka's default allows (`max.message.bytes`) may take this much for every byte.
 const LARGE_BATCH_EXPANSION: usize = 8;
 
 /// As many batches as there are workers may take this much at the same time.
-const EVERYBODYS_BYTES: usize = 8 << 20;
+const EVERYBODYS_BYTES: usize = 4 << 20;
 
 /// Held by the one batch of the process whose records may take more.
 static LARGE_RECORDS: Mutex<()> = Mutex::new(());
@@ -27,8 +24,8 @@ pub(super) fn open_records<T, E: TooLarge>(
     mut work: impl FnMut(usize) -> Result<T, E>,
 ) -> Result<T, E> {
     let limit_bytes = limit_bytes(batch_bytes);
-    match work(limit_bytes.min(EVERYBODYS_BYTES)) {
-        Err(error) if error.is_too_large() && limit_bytes > EVERYBODYS_BYTES => relieving_worker(|| {
+    match work(EVERYBODYS_BYTES) {
+        Err(error) if error.is_too_large() => relieving_worker(|| {
             let _alone = LARGE_RECORDS.lock();
             work(limit_bytes)
         }),
@@ -54,8 +51,7 @@ impl TooLarge for RecompressError {
 }
 
 fn limit_bytes(batch_bytes: usize) -> usize {
-    let limit = batch_bytes.saturating_mul(MAX_EXPANSION).clamp(MIN_LIMIT_BYTES, MAX_LIMIT_BYTES);
-    limit.max(batch_bytes.saturating_mul(LARGE_BATCH_EXPANSION))
+    LIMIT_BYTES.max(batch_bytes.saturating_mul(LARGE_BATCH_EXPANSION))
 }
 
 #[cfg(test)]
@@ -68,8 +64,7 @@ mod tests {
     #[test]
     fn a_batch_may_decompress_to_a_bounded_size() {
         let limit_mib = |batch_bytes| limit_bytes(batch_bytes) >> 20;
-        assert_eq!(limit_mib(100), 16);
-        assert_eq!(limit_mib(32 << 10), 32);
+        assert_eq!(limit_mib(100), 64);
         assert_eq!(limit_mib(1 << 20), 64);
         assert_eq!(limit_mib(100 << 20), 800, "a topic whose max.message.bytes was raised is in earnest");
     }
@@ -79,7 +74,7 @@ mod tests {
         let limits = RefCell::new(Vec::new());
         let needs = |bytes: usize| {
             limits.take();
-            let done = open_records(1 << 20, |max_bytes| {
+            let done = open_records(1 << 20, |max_bytes: usize| {
                 limits.borrow_mut().push((max_bytes >> 20, LARGE_RECORDS.is_locked()));
                 if bytes <= max_bytes {
                     return Ok(());
@@ -88,8 +83,8 @@ mod tests {
             });
             (done.is_ok(), limits.borrow().clone())
         };
-        assert_eq!(needs(8 << 20), (true, vec![(8, false)]));
-        assert_eq!(needs(9 << 20), (true, vec![(8, false), (64, true)]));
-        assert_eq!(needs(65 << 20), (false, vec![(8, false), (64, true)]));
+        assert_eq!(needs(4 << 20), (true, vec![(4, false)]));
+        assert_eq!(needs(5 << 20), (true, vec![(4, false), (64, true)]));
+        assert_eq!(needs(65 << 20), (false, vec![(4, false), (64, true)]));
     }
 }

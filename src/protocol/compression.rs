@@ -173,7 +173,17 @@ fn zstd_compress(level: Option<i32>, input: &[u8]) -> io::Result<Vec<u8>> {
 
 /// Where output buffers start: text compresses to a quarter or so.
 fn first_capacity(input_bytes: usize, max_bytes: usize) -> usize {
-    input_bytes.saturating_mul(4).max(4096).min(max_bytes)
+    input_bytes.saturating_mul(4).max(4096).max(mapped_capacity(max_bytes)).min(max_bytes)
+}
+
+/// A buffer above this size is pages of its own, which take memory as they are written and are given back when it is
+/// dropped; what grows towards it leaves its earlier sizes with the allocator.
+const MAPPED_BYTES: usize = 32 << 20;
+const MAX_MAPPED_BYTES: usize = 64 << 20;
+
+/// Where a buffer starts that may become so large; else 0.
+fn mapped_capacity(max_bytes: usize) -> usize {
+    if max_bytes > MAPPED_BYTES { max_bytes.min(MAX_MAPPED_BYTES) } else { 0 }
 }
 
 /// Reads `decoder` to its end into a buffer that doubles as it fills.

@@ -9,7 +9,7 @@
 
 use std::io;
 
-use super::{Compression, CompressionError, corrupt, invalid, too_large};
+use super::{Compression, CompressionError, corrupt, invalid, mapped_capacity, too_large};
 
 const XERIAL_MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 const XERIAL_HEADER_BYTES: usize = 16;
@@ -20,7 +20,7 @@ const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
 const MAX_EXPANSION: usize = 22;
 
 pub(super) fn decompress(input: &[u8], max_bytes: usize) -> Result<Vec<u8>, CompressionError> {
-    let mut output = Vec::new();
+    let mut output = Vec::with_capacity(mapped_capacity(max_bytes));
     if !input.starts_with(&XERIAL_MAGIC) {
         append_block(input, &mut output, max_bytes)?;
         return Ok(output);
