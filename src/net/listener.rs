@@ -53,6 +53,10 @@ pub struct BoundListener {
     settings: ListenerSettings,
 }
 
+/// Kafka's default of 50 is full within a millisecond when clients come in a storm; each of those that find no place
+/// then waits a second before it asks again. A longer queue costs nothing.
+const MIN_BACKLOG: i32 = 1024;
+
 impl BoundListener {
     pub fn bind(settings: ListenerSettings) -> Result<Self, BindError> {
         let fail = |source| BindError {
@@ -137,7 +141,7 @@ fn bind_one(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(backlog)?;
+    socket.listen(backlog.max(MIN_BACKLOG))?;
     TcpListener::from_std(socket.into())
 }
 

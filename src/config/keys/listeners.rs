@@ -22,7 +22,7 @@ pub(super) const KEYS: &[Key] = broker_keys! {
     List "controller.listener.names" = "", ANY, ReadOnly, replaced(CONTROLLER_LISTENER);
         "Listener names that Kafka reserves for its controller."
     Int "socket.listen.backlog.size" = "50", at_least(1), ReadOnly, HONOURED;
-        "How many connections may wait to be accepted."
+        "How many connections may wait to be accepted; fewer than 1,024 counts as 1,024."
     Int "socket.receive.buffer.bytes" = "102400", ANY, ReadOnly, HONOURED;
         "The receive buffer of a client's socket; -1 leaves it to the operating system."
     Int "socket.send.buffer.bytes" = "102400", ANY, ReadOnly, HONOURED;
