@@ -28,8 +28,11 @@ const WARM_UP: u64 = 50;
 const PRODUCE_BLOCKS: f64 = 40.0;
 const FETCH_BLOCKS: f64 = 40.0;
 
-/// Beside a frame's own bytes.
-const REST_BYTES: f64 = 40.0 * 1024.0;
+/// Beside a frame's own bytes: what it is read and answered with, and the first 64 KiB of a large one, which come before
+/// room is taken for the rest.
+const REST_BYTES: f64 = 128.0 * 1024.0;
+/// A large frame takes this many blocks more: its room grows once, and is leased.
+const LARGE_FRAME_BLOCKS: f64 = 4.0;
 
 #[test]
 fn produce_and_fetch_allocate_a_fixed_number_of_blocks() {
@@ -56,7 +59,7 @@ fn produce_and_fetch_allocate_a_fixed_number_of_blocks() {
         let [of_small, of_large] = [&frames[0], &frames[1]].map(|frame| client.count(frame));
         println!("{name}: {of_small:?} for a batch of 1 record, {of_large:?} for one of 900");
         assert!(of_small.blocks <= limit, "{name}: {of_small:?}");
-        assert!(of_large.blocks <= of_small.blocks + 2.0, "{name}: {of_small:?}, {of_large:?}");
+        assert!(of_large.blocks <= of_small.blocks + LARGE_FRAME_BLOCKS, "{name}: {of_small:?}, {of_large:?}");
         for (frame, counted) in frames.iter().zip([of_small, of_large]) {
             let expected = count * frame.len() as f64 + REST_BYTES;
             assert!(counted.bytes <= expected, "{name}: {counted:?} for a frame of {}", frame.len());
