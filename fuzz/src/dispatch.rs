@@ -99,7 +99,7 @@ impl Connection<'_> {
         let Ok(Front::Partial { total_bytes, decoded_bytes }) = frame::inspect(&front, CAPS) else { return None };
         assert_eq!(total_bytes, buffer.len());
         let lease = self.lease(decoded_bytes);
-        assert_eq!(frame::inspect(&buffer, CAPS), Ok(Front::Whole));
+        assert_eq!(frame::inspect(&buffer, CAPS), Ok(Front::Whole { decoded_bytes }));
         Some((frame::take(&mut buffer), lease))
     }
 

@@ -11,7 +11,7 @@ pub fn run(data: &[u8]) {
     loop {
         let front = frame::inspect(&buffer, CAPS);
         check_arrival(&buffer, &front);
-        if front != Ok(Front::Whole) {
+        if !matches!(front, Ok(Front::Whole { .. })) {
             return;
         }
         let before = buffer.len();
@@ -26,7 +26,7 @@ pub fn run(data: &[u8]) {
 /// However few bytes are there yet, nothing else is said of the frame than when all of them are.
 fn check_arrival(buffer: &BytesMut, whole: &Result<Front, FrameError>) {
     let size_bytes = match whole {
-        Ok(Front::Whole) => frame::SIZE_BYTES + frame::take(&mut buffer.clone()).len(),
+        Ok(Front::Whole { .. }) => frame::SIZE_BYTES + frame::take(&mut buffer.clone()).len(),
         _ => buffer.len(),
     };
     for arrived in [0, 1, 3, 4, 5, 6, 7, size_bytes.saturating_sub(1)] {
@@ -38,7 +38,9 @@ fn check_arrival(buffer: &BytesMut, whole: &Result<Front, FrameError>) {
             (Ok(Front::Partial { total_bytes, decoded_bytes }), Ok(front)) => {
                 assert!(decoded_bytes >= total_bytes);
                 match front {
-                    Front::Whole => assert_eq!(total_bytes, size_bytes),
+                    Front::Whole { decoded_bytes: known } => {
+                        assert_eq!((total_bytes, decoded_bytes), (size_bytes, *known));
+                    }
                     Front::Partial { total_bytes: known, .. } => assert_eq!(total_bytes, *known),
                     Front::Unknown => panic!("{total_bytes} bytes are known of, and then not any more"),
                 }

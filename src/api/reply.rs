@@ -9,7 +9,7 @@ use tracing::error;
 
 use crate::protocol::frame::SIZE_BYTES;
 use crate::protocol::header::write_response_header;
-use crate::protocol::piece::Piece;
+use crate::protocol::piece::{Piece, memory_bytes};
 use crate::protocol::wire::protocol::{Encodable, HeaderVersion};
 
 /// Bytes of the largest response header and the frame's size.
@@ -137,7 +137,7 @@ impl PendingReply {
     pub fn ready_bytes(&self) -> usize {
         match &self.state {
             State::Ready(Reply::Memory(bytes)) => bytes.len(),
-            State::Ready(Reply::Pieces(pieces)) => pieces.iter().filter_map(Piece::as_bytes).map(<[u8]>::len).sum(),
+            State::Ready(Reply::Pieces(pieces)) => memory_bytes(pieces),
             State::Waiting(_) | State::Taken => 0,
         }
     }

@@ -23,7 +23,7 @@ use super::writer::write_pieces;
 use crate::api::{self, ConnectionContext, PendingReply, Reply, RequestTimer, Started};
 use crate::io::relieving_worker;
 use crate::protocol::frame::FrameCaps;
-use crate::protocol::piece::Piece;
+use crate::protocol::piece::{Piece, memory_bytes};
 
 /// What every connection of a broker has in common.
 #[derive(Clone, Debug)]
@@ -188,7 +188,6 @@ impl Connection {
     /// Writes the reply at the front, and with it those behind it that are ready too.
     async fn write_ready(&mut self, first: Reply) -> Result<(), End> {
         let mut done: Vec<InFlight> = Vec::with_capacity(1);
-        let mut leases: Vec<MemoryLease> = Vec::new();
         let mut pieces = first.into_pieces();
         if let Some(mut request) = self.in_flight.pop_front() {
             if request.reply_lease.is_none() {
@@ -205,9 +204,9 @@ impl Connection {
             request.times.replied(&self.context);
             // The requests are answered; only their replies take room now.
             request.lease = GrowingLease::default();
-            leases.push(request.reply_lease.take());
         }
-        self.write(&pieces, leases).await?;
+        let holds_replies = done.iter().any(|request| request.reply_lease.is_some());
+        self.write(&pieces, holds_replies).await?;
         for request in done {
             request.times.sent(&self.context);
         }
@@ -216,9 +215,8 @@ impl Connection {
 
     /// Writes, as long as the client takes; not beyond its time where others wait for the room that this connection
     /// holds meanwhile.
-    async fn write(&mut self, pieces: &[Piece], leases: Vec<MemoryLease>) -> Result<(), End> {
+    async fn write(&mut self, pieces: &[Piece], holds_replies: bool) -> Result<(), End> {
         let holds_requests = self.reader.holds_room() || self.in_flight.iter().any(|request| request.lease.is_held());
-        let holds_replies = leases.iter().any(Option::is_some);
         tokio::select! {
             biased;
             written = write_pieces(&self.stream, pieces, self.settings.max_idle) => Ok(written.map(drop)?),
@@ -236,11 +234,6 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// What the pieces take in memory: not the parts of files.
-fn memory_bytes(pieces: &[Piece]) -> usize {
-    pieces.iter().filter_map(Piece::as_bytes).map(<[u8]>::len).sum()
 }
 
 /// The reply of the oldest request, once it is there; never, where there is none in flight.

@@ -76,8 +76,7 @@ impl FrameReader {
     pub(super) async fn next(&mut self, stream: &mut TcpStream) -> Result<Option<Frame>, ReadError> {
         loop {
             match frame::inspect(&self.buffer, self.caps)? {
-                Front::Whole => {
-                    let decoded_bytes = frame::decoded_bytes_of_front(&self.buffer);
+                Front::Whole { decoded_bytes } => {
                     self.take_room(decoded_bytes).await;
                     return Ok(Some(self.take(decoded_bytes)));
                 }

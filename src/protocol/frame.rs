@@ -57,11 +57,9 @@ pub enum Front {
     Unknown,
     /// The frame's size is known and allowed; this many bytes of it, size field included, make it whole. Decoded, it
     /// takes up to `decoded_bytes`.
-    Partial {
-        total_bytes: usize,
-        decoded_bytes: usize,
-    },
-    Whole,
+    Partial { total_bytes: usize, decoded_bytes: usize },
+    /// It is there; decoded, it takes up to `decoded_bytes`.
+    Whole { decoded_bytes: usize },
 }
 
 /// Looks at the front of the buffer without taking anything.
@@ -86,17 +84,11 @@ pub fn inspect(buffer: &BytesMut, caps: FrameCaps) -> Result<Front, FrameError> 
         return Err(FrameError::TooLarge { size_bytes, api_key, cap_bytes });
     }
     let total_bytes = SIZE_BYTES + size_bytes as usize;
+    let decoded_bytes = decoded_bytes(total_bytes, api_key);
     if buffer.len() >= total_bytes {
-        return Ok(Front::Whole);
+        return Ok(Front::Whole { decoded_bytes });
     }
-    Ok(Front::Partial { total_bytes, decoded_bytes: decoded_bytes(total_bytes, api_key) })
-}
-
-/// What the whole frame at the front takes when it is decoded. Only after [`inspect`] said [`Front::Whole`].
-pub fn decoded_bytes_of_front(buffer: &BytesMut) -> usize {
-    let mut front = &buffer[..];
-    let total_bytes = SIZE_BYTES + front.get_i32() as usize;
-    decoded_bytes(total_bytes, front.get_i16())
+    Ok(Front::Partial { total_bytes, decoded_bytes })
 }
 
 fn decoded_bytes(total_bytes: usize, api_key: i16) -> usize {
@@ -144,8 +136,7 @@ mod tests {
     #[test]
     fn whole_frames_are_taken_one_by_one() {
         let mut buffer = BytesMut::from(&[0, 0, 0, 8, 0, 3, 0, 0, 0, 0, 0, 1, 0, 0][..]);
-        assert_eq!(inspect(&buffer, CAPS), Ok(Front::Whole));
-        assert_eq!(decoded_bytes_of_front(&buffer), 12 * DECODED_FACTOR);
+        assert_eq!(inspect(&buffer, CAPS), Ok(Front::Whole { decoded_bytes: 12 * DECODED_FACTOR }));
         assert_eq!(&take(&mut buffer)[..], &[0, 3, 0, 0, 0, 0, 0, 1]);
         assert_eq!(&buffer[..], &[0, 0]);
     }

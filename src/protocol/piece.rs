@@ -11,6 +11,11 @@ pub enum Piece {
     File(FileSlice),
 }
 
+/// What pieces take in memory: not the parts of files.
+pub fn memory_bytes(pieces: &[Piece]) -> usize {
+    pieces.iter().filter_map(Piece::as_bytes).map(<[u8]>::len).sum()
+}
+
 impl Piece {
     pub fn size_bytes(&self) -> usize {
         match self {
