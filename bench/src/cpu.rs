@@ -1,7 +1,7 @@
 //! Processor time, as the kernel counts it.
 
 use std::fs;
-use std::ops::{Add, AddAssign, Sub};
+use std::ops::{Add, Sub};
 
 use anyhow::{Context, Result};
 
@@ -44,12 +44,6 @@ impl Add for Cpu {
     }
 }
 
-impl AddAssign for Cpu {
-    fn add_assign(&mut self, other: Self) {
-        *self = *self + other;
-    }
-}
-
 /// What all processors were busy with so far, in seconds: processes, the kernel's own threads, interrupts.
 pub fn machine_busy() -> Result<f64> {
     let stat = fs::read_to_string("/proc/stat")?;
@@ -63,11 +57,3 @@ pub fn machine_busy() -> Result<f64> {
 
 /// `USER_HZ`, the same on every Linux that Ottla runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
-
-/// Largest resident memory of a process so far, in bytes.
-pub fn peak_rss_bytes(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("a line VmHWM")?;
-    let kib = line.split_whitespace().nth(1).context("a number")?;
-    Ok(kib.parse::<u64>()? * 1024)
-}

@@ -54,7 +54,7 @@ impl Args {
         LOADS.iter().filter(|load| self.only.is_empty() || self.only.iter().any(|name| load.name.starts_with(name)))
     }
 
-    fn clients(&self) -> impl Iterator<Item = ClientName> + Clone {
+    fn clients(&self) -> impl Iterator<Item = ClientName> {
         let only = self.client;
         [ClientName::Librdkafka, ClientName::Java]
             .into_iter()
@@ -90,7 +90,7 @@ fn main() -> Result<()> {
             report.load(load, client, &tallies);
         }
     }
-    report.peak([cpu::peak_rss_bytes(bench.pair[0].node.pid())?, cpu::peak_rss_bytes(bench.pair[1].node.pid())?]);
+    report.peak([&bench.pair[0], &bench.pair[1]].map(|contender| contender.node.peak_rss_bytes()));
     println!("{}", report.into_table());
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -73,10 +73,7 @@ impl Wire {
 
     /// Sends bytes behind their length.
     pub fn send_frame(&mut self, frame: &[u8]) -> io::Result<()> {
-        let mut whole = BytesMut::with_capacity(4 + frame.len());
-        whole.put_i32(frame.len() as i32);
-        whole.put_slice(frame);
-        self.stream.write_all(&whole)
+        self.stream.write_all(&framed(frame))
     }
 
     /// Sends bytes as they are.
@@ -243,6 +240,11 @@ pub fn fetch_request(topic: &str, partition: i32, offset: i64) -> FetchRequest {
 
 pub fn fetch_partition(partition: i32, offset: i64) -> FetchPartition {
     FetchPartition::default().with_partition(partition).with_fetch_offset(offset).with_partition_max_bytes(1 << 20)
+}
+
+/// A frame behind its size, as it goes over the wire.
+pub fn framed(frame: &[u8]) -> Vec<u8> {
+    [&(frame.len() as i32).to_be_bytes()[..], frame].concat()
 }
 
 pub fn name(topic: &str) -> TopicName {

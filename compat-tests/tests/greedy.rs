@@ -11,21 +11,16 @@ use kafka_protocol::messages::{FetchRequest, MetadataRequest, ProduceRequest};
 use ottla_compat_tests::batch::Batch;
 use ottla_compat_tests::siege::{alone, besiege};
 use ottla_compat_tests::wait::eventually;
-use ottla_compat_tests::wire::{Wire, encode, fetch_partition, fetch_request, name, produce_request};
+use ottla_compat_tests::wire::{Wire, encode, fetch_partition, fetch_request, framed, name, produce_request};
 use ottla_compat_tests::{Node, only_ottla, rough};
 
 const MIB: u64 = 1 << 20;
 /// What the process is without clients.
 const BASE_BYTES: u64 = 50 * MIB;
-/// The bound on request bytes where `queued.max.request.bytes` sets none.
-/// and the one request that may go beyond it.
+/// The bound on request bytes where `queued.max.request.bytes` sets none, and the one request that may go beyond it.
 const REQUEST_BYTES: u64 = (256 + 100) * MIB;
 /// The bound on large replies that are in memory.
 const REPLY_BYTES: u64 = 128 * MIB;
-
-fn framed(frame: &[u8]) -> Vec<u8> {
-    [&(frame.len() as i32).to_be_bytes()[..], frame].concat()
-}
 
 /// Sends until the socket takes no more for a moment: its reader has stopped.
 fn send_until_full(stream: &mut TcpStream, bytes: &[u8]) -> Result<()> {

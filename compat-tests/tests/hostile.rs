@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
 use ottla_compat_tests::batch::Batch;
 use ottla_compat_tests::siege::{alone, besiege};
-use ottla_compat_tests::wire::{Wire, encode, fetch_request, produce_request};
+use ottla_compat_tests::wire::{Wire, encode, fetch_request, framed, produce_request};
 use ottla_compat_tests::{Node, bomb, only_ottla, rough};
 
 /// What a broker with its defaults may take, whatever comes.
@@ -20,10 +20,6 @@ const CAP_BYTES: i32 = 104_857_600;
 
 fn frame(size: i32, content: &[u8]) -> Vec<u8> {
     [&size.to_be_bytes()[..], content].concat()
-}
-
-fn whole_frame(content: &[u8]) -> Vec<u8> {
-    frame(content.len() as i32, content)
 }
 
 /// API key, version, correlation id, no client id; with the empty tags of flexible headers if `flexible`.
@@ -53,16 +49,16 @@ fn frames_that_are_none_close_their_connection() -> Result<()> {
         b"GET / HTTP/1.1\r\nHost: kafka\r\n\r\n".to_vec(),
         // The ClientHello of TLS 1.2, up to its random bytes.
         vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3],
-        whole_frame(&header(ApiKey::Metadata as i16, 1, false)[..8]),
-        whole_frame(&header(ApiKey::Metadata as i16, 12, false)[..8]),
+        framed(&header(ApiKey::Metadata as i16, 1, false)[..8]),
+        framed(&header(ApiKey::Metadata as i16, 12, false)[..8]),
     ];
     closing.extend((-2..8).map(|size| frame(size, &[0; 8])));
     closing.extend([i32::MAX, i32::MIN].map(|size| frame(size, &[])));
     for key in [-1, 4, 8, 93, 999, i16::MAX, i16::MIN] {
-        closing.push(whole_frame(&header(key, 0, false)));
+        closing.push(framed(&header(key, 0, false)));
     }
     for version in [-1, 14, 99, i16::MAX, i16::MIN] {
-        closing.push(whole_frame(&header(ApiKey::Metadata as i16, version, true)));
+        closing.push(framed(&header(ApiKey::Metadata as i16, version, true)));
     }
     let mut node = Node::start();
     besiege("frames that are none", &mut node, LIMIT_BYTES, |node| {
@@ -104,7 +100,7 @@ fn bodies_that_lie_are_answered_or_close_their_connection() -> Result<()> {
     let claims: [&[u8]; 5] =
         [&[0x7f, 0xff, 0xff, 0xff], &[0xff, 0xff, 0xff, 0xff, 0x0f], &[0xff, 0xff, 0xff, 0x07], &[0x80], &[1, 0xff]];
     besiege("bodies that lie", &mut node, LIMIT_BYTES, |node| {
-        let probe = whole_frame(&encode(8, 0, &ApiVersionsRequest::default())?);
+        let probe = framed(&encode(8, 0, &ApiVersionsRequest::default())?);
         for api in &listed {
             let versions = [api.min_version, (api.min_version + api.max_version) / 2, api.max_version];
             for version in versions {
@@ -116,7 +112,7 @@ fn bodies_that_lie_are_answered_or_close_their_connection() -> Result<()> {
                         body.resize(body.len() + zeros, 0);
                         body.extend(claim.repeat(12));
                         let mut stream = rough::connect(&node.bootstrap())?;
-                        let sent = stream.write_all(&whole_frame(&body)).and_then(|()| stream.write_all(&probe));
+                        let sent = stream.write_all(&framed(&body)).and_then(|()| stream.write_all(&probe));
                         drop(sent);
                         stream.shutdown(Shutdown::Write).ok();
                         rough::rest(&mut stream)?;
@@ -143,10 +139,10 @@ fn clients_that_vanish_leave_nothing_behind() -> Result<()> {
     }
     let mut fetch = fetch_request("large", 0, 0).with_max_bytes(i32::MAX);
     fetch.topics[0].partitions[0].partition_max_bytes = i32::MAX;
-    let fetch = whole_frame(&encode(7, 12, &fetch)?);
-    let metadata = whole_frame(&encode(7, 12, &kafka_protocol::messages::MetadataRequest::default())?);
+    let fetch = framed(&encode(7, 12, &fetch)?);
+    let metadata = framed(&encode(7, 12, &kafka_protocol::messages::MetadataRequest::default())?);
     let produce = produce_request("large", 0, -1, Batch::of_values(&["y".repeat(100_000).as_str()]).encode());
-    let produce = whole_frame(&encode(7, 9, &produce)?);
+    let produce = framed(&encode(7, 9, &produce)?);
     besiege("clients that vanish", &mut node, LIMIT_BYTES, |node| {
         let at = node.bootstrap();
         for round in 0..500 {
