@@ -72,6 +72,8 @@ pub mod controller;
 
 pub mod replication;
 
+pub mod coordinator;
+
 pub mod api;
 
 pub mod net;

@@ -40,10 +40,13 @@ const PURE: &[&str] = &[
     "security/acl",
     "quota/token_bucket",
     "replication/truncation",
+    "coordinator/record_codec",
+    "coordinator/group/records",
     "coordinator/group/classic",
     "coordinator/group/consumer",
     "coordinator/group/offsets",
     "coordinator/group/assignor",
+    "coordinator/share/records",
     "coordinator/transaction/machine",
 ];
 

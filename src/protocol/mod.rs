@@ -37,7 +37,7 @@ pub mod piece;
 pub mod produce_parts;
 pub mod recompress;
 pub mod records;
-mod varint;
+pub(crate) mod varint;
 
 /// The message crate; every use of it goes through here, so that going back to `kafka-protocol` is one line.
 pub use kafka_protocol as wire;

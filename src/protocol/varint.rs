@@ -27,7 +27,7 @@ pub(super) fn take_varlong(bytes: &mut &[u8]) -> Result<i64, VarintError> {
 }
 
 /// Takes an unsigned integer of at most 32 bits from the front of `bytes`.
-pub(super) fn take_unsigned(bytes: &mut &[u8]) -> Result<u32, VarintError> {
+pub(crate) fn take_unsigned(bytes: &mut &[u8]) -> Result<u32, VarintError> {
     take_raw(bytes, VARINT_BYTES).map(|raw| raw as u32)
 }
 
@@ -52,7 +52,7 @@ pub(super) fn put_varlong(out: &mut Vec<u8>, value: i64) {
     put_raw(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
-pub(super) fn put_unsigned(out: &mut Vec<u8>, value: u32) {
+pub(crate) fn put_unsigned(out: &mut Vec<u8>, value: u32) {
     put_raw(out, u64::from(value));
 }
 

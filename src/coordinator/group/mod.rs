@@ -1,0 +1,3 @@
+//! Groups and committed offsets, kept in `__consumer_offsets`.
+
+pub mod records;
