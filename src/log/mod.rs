@@ -52,7 +52,7 @@ mod truncation;
 pub mod txn_index;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

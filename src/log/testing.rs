@@ -18,17 +18,17 @@ use crate::io::{Disk, RealDisk};
 use crate::protocol::records::{NewRecord, RecordBatchBuilder};
 use crate::time::TimestampMs;
 
-pub(super) const NOW_MS: TimestampMs = 1_700_000_000_000;
+pub(crate) const NOW_MS: TimestampMs = 1_700_000_000_000;
 
 /// A new log `topic-0` in `root`.
-pub(super) fn new_log(root: &Path, config: LogConfig) -> Arc<PartitionLog> {
+pub(crate) fn new_log(root: &Path, config: LogConfig) -> Arc<PartitionLog> {
     let disk = RealDisk::new(2).unwrap();
     let path = root.join("topic-0");
     disk.create_directory(&path).unwrap();
     PartitionLog::open(parts(disk, &path, config)).unwrap()
 }
 
-pub(super) fn parts(disk: Arc<dyn Disk>, path: &Path, config: LogConfig) -> LogParts {
+pub(crate) fn parts(disk: Arc<dyn Disk>, path: &Path, config: LogConfig) -> LogParts {
     LogParts {
         topic_partition: TopicPartition::new("topic", 0),
         directory: PartitionDirectory::new(disk, path.to_owned()),
@@ -47,7 +47,7 @@ pub(super) fn parts(disk: Arc<dyn Disk>, path: &Path, config: LogConfig) -> LogP
 }
 
 /// A producer's batch of these timestamps, each record with a key and a value of `value_bytes`.
-pub(super) fn batch_of(timestamps: &[TimestampMs], value_bytes: usize) -> Bytes {
+pub(crate) fn batch_of(timestamps: &[TimestampMs], value_bytes: usize) -> Bytes {
     let mut builder = RecordBatchBuilder::new(Offset::ZERO);
     let value = vec![7; value_bytes];
     for &timestamp_ms in timestamps {
@@ -57,20 +57,20 @@ pub(super) fn batch_of(timestamps: &[TimestampMs], value_bytes: usize) -> Bytes 
 }
 
 /// A producer's batch of `count` records, a millisecond apart from `NOW_MS` on.
-pub(super) fn batch(count: i64, value_bytes: usize) -> Bytes {
+pub(crate) fn batch(count: i64, value_bytes: usize) -> Bytes {
     batch_of(&(0..count).map(|at| NOW_MS + at).collect::<Vec<_>>(), value_bytes)
 }
 
-pub(super) fn context() -> AppendContext {
+pub(crate) fn context() -> AppendContext {
     AppendContext { leader_epoch: LeaderEpoch(3), origin: AppendOrigin::Client, now_ms: NOW_MS }
 }
 
-pub(super) fn append(log: &PartitionLog, records: &Bytes) -> Result<Appended, AppendError> {
+pub(crate) fn append(log: &PartitionLog, records: &Bytes) -> Result<Appended, AppendError> {
     log.append_as_leader(records, &context())
 }
 
 /// The bytes of a read.
-pub(super) fn read_bytes(log: &PartitionLog, from: i64, max_bytes: usize, min_one_batch: bool) -> Vec<u8> {
+pub(crate) fn read_bytes(log: &PartitionLog, from: i64, max_bytes: usize, min_one_batch: bool) -> Vec<u8> {
     let read = log.read(Offset(from), max_bytes, min_one_batch, log.log_end_offset()).unwrap();
     let Some(slice) = read.slice else { return Vec::new() };
     let mut bytes = vec![0; slice.size_bytes];

@@ -212,6 +212,21 @@ impl Partition {
 
     /// Appends what a producer sent. The records are in the page cache when this returns, and on their way to the disk.
     pub fn append(&self, records: &Bytes, acks: Acks, now_ms: TimestampMs) -> Result<Appended, PartitionError> {
+        self.append_from(AppendOrigin::Client, records, acks, now_ms)
+    }
+
+    /// Appends what a coordinator of this broker writes, on the terms of acks=all.
+    pub fn append_as_coordinator(&self, records: &Bytes, now_ms: TimestampMs) -> Result<Appended, PartitionError> {
+        self.append_from(AppendOrigin::Coordinator, records, Acks::All, now_ms)
+    }
+
+    fn append_from(
+        &self,
+        origin: AppendOrigin,
+        records: &Bytes,
+        acks: Acks,
+        now_ms: TimestampMs,
+    ) -> Result<Appended, PartitionError> {
         let state = self.state.read();
         if !state.is_leader() {
             return Err(PartitionError::NotLeader);
@@ -219,7 +234,7 @@ impl Partition {
         if acks == Acks::All && !state.may_acknowledge_all() {
             return Err(PartitionError::NotEnoughReplicas { in_sync: state.in_sync_count() });
         }
-        let context = AppendContext { leader_epoch: state.leader_epoch(), origin: AppendOrigin::Client, now_ms };
+        let context = AppendContext { leader_epoch: state.leader_epoch(), origin, now_ms };
         let appended = self.log.append_as_leader(records, &context)?;
         drop(state);
         if !self.log.config().flush_before_ack {
