@@ -39,14 +39,8 @@ async fn replace(
 ) -> Result<(), AdminError> {
     let settings: Vec<(&str, Option<&str>)> =
         asked.configs.iter().map(|config| (config.name.as_str(), config.value.as_deref())).collect();
-    configs::alter(
-        cx,
-        resource,
-        validate_only,
-        |layers, _current| alter::replace_topic(layers, &settings),
-        |layers, target| alter::replace_broker(layers, target, &settings),
-    )
-    .await
+    configs::alter(cx, resource, validate_only, |layers, target, _current| alter::replace(layers, target, &settings))
+        .await
 }
 
 fn on_wire(

@@ -1,8 +1,9 @@
 //! What the configuration APIs share: resources by name, the layers of settings as of one image.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::config::alter::{AlterError, BrokerTarget, broker_target};
+use crate::config::alter::{AlterError, BrokerTarget, Target, broker_target};
 use crate::config::{ConfigOverrides, Layers};
 use crate::controller::AdminError;
 use crate::error::ErrorCode;
@@ -12,14 +13,19 @@ use crate::metadata::keys::ConfigResource;
 
 use super::RequestContext;
 
-const TOPIC: i8 = 2;
+pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
+pub(super) const BROKER_LOGGER: i8 = 8;
+pub(super) const CLIENT_METRICS: i8 = 16;
+pub(super) const GROUP: i8 = 32;
 
 /// What a request configures or describes.
 #[derive(Clone, Debug)]
 pub(super) enum Resource {
     Topic(TopicName),
     Broker(BrokerTarget),
+    Group(Arc<str>),
+    ClientMetrics(Arc<str>),
 }
 
 impl Resource {
@@ -27,10 +33,11 @@ impl Resource {
         match resource_type {
             TOPIC => Ok(Self::Topic(name.into())),
             BROKER => Ok(Self::Broker(broker_target(name, cx.services().broker_id).map_err(refused)?)),
-            _ => {
-                let message = format!("Resource type {resource_type} is not served.");
-                Err(AdminError::new(ErrorCode::InvalidRequest, message))
-            }
+            GROUP if name.is_empty() => Err(invalid("Default group resources are not allowed.")),
+            GROUP => Ok(Self::Group(name.into())),
+            CLIENT_METRICS if name.is_empty() => Err(invalid("Subscription name can't be empty")),
+            CLIENT_METRICS => Ok(Self::ClientMetrics(name.into())),
+            _ => Err(invalid(format!("Unknown resource type {resource_type}"))),
         }
     }
 
@@ -40,8 +47,23 @@ impl Resource {
             Self::Topic(name) => ConfigResource::Topic(name.clone()),
             Self::Broker(BrokerTarget::ThisBroker) => ConfigResource::Broker(cx.services().broker_id),
             Self::Broker(BrokerTarget::AllBrokers) => ConfigResource::ClusterDefault,
+            Self::Group(id) => ConfigResource::Group(Arc::clone(id)),
+            Self::ClientMetrics(name) => ConfigResource::ClientMetrics(Arc::clone(name)),
         }
     }
+
+    fn target(&self) -> Target {
+        match self {
+            Self::Topic(_) => Target::Topic,
+            Self::Broker(target) => Target::Broker(*target),
+            Self::Group(_) => Target::Group,
+            Self::ClientMetrics(_) => Target::ClientMetrics,
+        }
+    }
+}
+
+pub(super) fn invalid(message: impl Into<String>) -> AdminError {
+    AdminError::new(ErrorCode::InvalidRequest, message)
 }
 
 /// The broker's settings as `image` has them.
@@ -77,30 +99,29 @@ pub(super) fn each_once(cx: &RequestContext, named: &[(i8, &str)]) -> Vec<Result
     }
     let resolve = |&(resource_type, name): &(i8, &str)| {
         if times_named.get(&(resource_type, name)).is_some_and(|&times| times > 1) {
-            return Err(AdminError::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
+            return Err(invalid("Each resource must appear at most once."));
         }
         Resource::from_wire(cx, resource_type, name)
     };
     named.iter().map(resolve).collect()
 }
 
-/// Changes what is set for one resource: `change` makes the new settings of a topic or broker from the old.
+/// Changes what is set for one resource: `change` makes the new settings from the old.
 pub(super) async fn alter(
     cx: &RequestContext,
     resource: Resource,
     validate_only: bool,
-    change_topic: impl Fn(&Layers<'_>, &ConfigOverrides) -> Result<ConfigOverrides, AlterError> + Send + Sync,
-    change_broker: impl Fn(&Layers<'_>, BrokerTarget) -> Result<ConfigOverrides, AlterError> + Send + Sync,
+    change: impl Fn(&Layers<'_>, Target, &ConfigOverrides) -> Result<ConfigOverrides, AlterError> + Send + Sync,
 ) -> Result<(), AdminError> {
     let services = cx.services();
+    let target = resource.target();
     let change = |current: &ConfigOverrides| {
         let image = services.metadata.current();
-        let layers = layers(cx, &image);
-        match &resource {
-            Resource::Topic(_) => change_topic(&layers, current),
-            Resource::Broker(target) => change_broker(&layers_with(layers, *target, current), *target),
-        }
-        .map_err(refused)
+        let layers = match target {
+            Target::Broker(target) => layers_with(layers(cx, &image), target, current),
+            _ => layers(cx, &image),
+        };
+        change(&layers, target, current).map_err(refused)
     };
     services.controller.alter_configs(&resource.stored(cx), validate_only, change).await
 }

@@ -63,6 +63,7 @@ fn describe(
         resource.configuration_keys.as_ref().map(|keys| keys.iter().map(StrBytes::as_str).collect());
     let wanted = describe::wanted(keys.as_deref());
     let layers = configs::layers(cx, image);
+    check_name(resource)?;
     Ok(match Resource::from_wire(cx, resource.resource_type, &resource.resource_name)? {
         Resource::Topic(name) => {
             crate::controller::machine::validate_topic_name(&name)?;
@@ -71,7 +72,20 @@ fn describe(
         }
         Resource::Broker(BrokerTarget::ThisBroker) => describe::broker(&layers, wanted),
         Resource::Broker(BrokerTarget::AllBrokers) => describe::cluster_default(&layers, wanted),
+        group @ Resource::Group(_) => describe::group(&layers, image.configs(&group.stored(cx)), wanted),
+        metrics @ Resource::ClientMetrics(_) => describe::client_metrics(image.configs(&metrics.stored(cx)), wanted),
     })
+}
+
+/// Kafka has other words here than where the same is changed.
+fn check_name(resource: &DescribeConfigsResource) -> Result<(), AdminError> {
+    match resource.resource_type {
+        configs::GROUP if resource.resource_name.is_empty() => Err(configs::invalid("Group name must not be empty")),
+        configs::CLIENT_METRICS if resource.resource_name.is_empty() => {
+            Err(configs::invalid("Client metrics subscription name must not be empty"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn on_wire(entry: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {

@@ -36,13 +36,9 @@ async fn change(
     validate_only: bool,
 ) -> Result<(), AdminError> {
     let changes = changes(asked)?;
-    configs::alter(
-        cx,
-        resource,
-        validate_only,
-        |layers, current| alter::change_topic(layers, current, &changes),
-        |layers, target| alter::change_broker(layers, target, &changes),
-    )
+    configs::alter(cx, resource, validate_only, |layers, target, current| {
+        alter::change(layers, target, current, &changes)
+    })
     .await
 }
 

@@ -1,13 +1,15 @@
 //! AlterConfigs, IncrementalAlterConfigs and the settings of CreateTopics: from what is set and what is asked for to
 //! what will be set, or Kafka's answer why not. Nothing is changed here: the caller stores the result.
 
+mod resources;
 mod rules;
 
 use std::collections::BTreeSet;
 
+use self::resources::{check_client_metrics, check_group};
 use self::rules::{check_broker, check_topic};
 use super::key::Key;
-use super::keys::{broker_key, topic_key};
+use super::keys::{broker_key, group_key, topic_key};
 use super::layers::Layers;
 use super::log_config::ConfigOverrides;
 use crate::error::ErrorCode;
@@ -83,6 +85,77 @@ pub enum BrokerTarget {
     AllBrokers,
 }
 
+/// What kind of resource is changed: each has its own rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Topic,
+    Broker(BrokerTarget),
+    Group,
+    ClientMetrics,
+}
+
+/// AlterConfigs: `settings` in place of all that is set for the resource.
+pub fn replace(
+    layers: &Layers<'_>,
+    target: Target,
+    settings: &[(&str, Option<&str>)],
+) -> Result<ConfigOverrides, AlterError> {
+    let overrides = replacement(settings)?;
+    check(layers, target, &overrides)?;
+    Ok(overrides)
+}
+
+/// IncrementalAlterConfigs: `current` after `changes`.
+pub fn change(
+    layers: &Layers<'_>,
+    target: Target,
+    current: &ConfigOverrides,
+    changes: &[Change<'_>],
+) -> Result<ConfigOverrides, AlterError> {
+    check_form(changes.iter().map(|change| change.key), &nulls(changes))?;
+    let mut overrides = current.clone();
+    for change in changes {
+        let key = match target {
+            Target::Topic => topic_key(change.key),
+            Target::Broker(_) => broker_key(change.key),
+            Target::Group => group_key(change.key),
+            // Kafka does not add to their lists.
+            Target::ClientMetrics => None,
+        };
+        if !change.operation.fits(key) {
+            return Err(unfit(target, change, key));
+        }
+        apply(&mut overrides, change, key);
+    }
+    check(layers, target, &overrides)?;
+    Ok(overrides)
+}
+
+fn check(layers: &Layers<'_>, target: Target, overrides: &ConfigOverrides) -> Result<(), AlterError> {
+    match target {
+        Target::Topic => check_topic(layers, overrides),
+        Target::Broker(target) => check_broker(layers, target, overrides),
+        Target::Group => check_group(layers, overrides),
+        Target::ClientMetrics => check_client_metrics(overrides),
+    }
+}
+
+/// The answer to an operation on lists where there is none.
+fn unfit(target: Target, change: &Change<'_>, key: Option<&Key>) -> AlterError {
+    let is_append = change.operation == Operation::Append;
+    AlterError::InvalidConfig(match (target, key) {
+        (Target::Broker(_), None) => format!("Unknown config name: {}", change.key),
+        (Target::Broker(_), Some(_)) => {
+            let verb = if is_append { "append" } else { "subtract" };
+            format!("Config value {verb} is not allowed for config key: {}", change.key)
+        }
+        _ => {
+            let verb = if is_append { "APPEND" } else { "SUBTRACT" };
+            format!("Can't {verb} to key {} because its type is not LIST.", change.key)
+        }
+    })
+}
+
 /// Whom a BROKER resource of this name means, asked at broker `this`.
 pub fn broker_target(name: &str, this: BrokerId) -> Result<BrokerTarget, AlterError> {
     if name.is_empty() {
@@ -107,71 +180,6 @@ pub fn create_topic(layers: &Layers<'_>, settings: &[(&str, Option<&str>)]) -> R
     let given = settings.iter().filter_map(|&(key, value)| Some((key.to_owned(), value?.to_owned())));
     let overrides = given.collect();
     check_topic(layers, &overrides)?;
-    Ok(overrides)
-}
-
-/// AlterConfigs on a topic: `settings` in place of all it has.
-pub fn replace_topic(layers: &Layers<'_>, settings: &[(&str, Option<&str>)]) -> Result<ConfigOverrides, AlterError> {
-    let overrides = replacement(settings)?;
-    check_topic(layers, &overrides)?;
-    Ok(overrides)
-}
-
-/// IncrementalAlterConfigs on a topic.
-pub fn change_topic(
-    layers: &Layers<'_>,
-    current: &ConfigOverrides,
-    changes: &[Change<'_>],
-) -> Result<ConfigOverrides, AlterError> {
-    check_form(changes.iter().map(|change| change.key), &nulls(changes))?;
-    let mut overrides = current.clone();
-    for change in changes {
-        let key = topic_key(change.key);
-        if !change.operation.fits(key) {
-            let verb = if change.operation == Operation::Append { "APPEND" } else { "SUBTRACT" };
-            let message = format!("Can't {verb} to key {} because its type is not LIST.", change.key);
-            return Err(AlterError::InvalidConfig(message));
-        }
-        apply(&mut overrides, change, key);
-    }
-    check_topic(layers, &overrides)?;
-    Ok(overrides)
-}
-
-/// AlterConfigs on a broker or all brokers: `settings` in place of all that is set dynamically.
-pub fn replace_broker(
-    layers: &Layers<'_>,
-    target: BrokerTarget,
-    settings: &[(&str, Option<&str>)],
-) -> Result<ConfigOverrides, AlterError> {
-    let overrides = replacement(settings)?;
-    check_broker(layers, target, &overrides)?;
-    Ok(overrides)
-}
-
-/// IncrementalAlterConfigs on a broker or all brokers.
-pub fn change_broker(
-    layers: &Layers<'_>,
-    target: BrokerTarget,
-    changes: &[Change<'_>],
-) -> Result<ConfigOverrides, AlterError> {
-    check_form(changes.iter().map(|change| change.key), &nulls(changes))?;
-    let mut overrides = match target {
-        BrokerTarget::ThisBroker => layers.broker.clone(),
-        BrokerTarget::AllBrokers => layers.cluster_default.clone(),
-    };
-    for change in changes {
-        let key = broker_key(change.key);
-        if !change.operation.fits(key) {
-            let verb = if change.operation == Operation::Append { "append" } else { "subtract" };
-            return Err(AlterError::InvalidConfig(match key {
-                None => format!("Unknown config name: {}", change.key),
-                Some(_) => format!("Config value {verb} is not allowed for config key: {}", change.key),
-            }));
-        }
-        apply(&mut overrides, change, key);
-    }
-    check_broker(layers, target, &overrides)?;
     Ok(overrides)
 }
 

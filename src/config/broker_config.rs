@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::coordinator_config::{GroupCoordinatorConfig, ShareCoordinatorConfig};
 use super::dynamic::DynamicBrokerConfig;
 use super::key::Key;
 use super::keys::broker_key;
@@ -53,6 +54,9 @@ pub struct BrokerConfig {
     pub fetch_max_bytes: u32,
     pub max_incremental_fetch_session_cache_slots: usize,
     pub max_request_partition_size_limit: u32,
+
+    pub groups: GroupCoordinatorConfig,
+    pub share_coordinator: ShareCoordinatorConfig,
 
     /// The settings in force as they were given, by key; unknown keys too.
     pub(super) settings: Settings,
@@ -135,7 +139,7 @@ pub(super) fn default_value(key: &'static Key, metadata: MetadataKind) -> Option
     }
 }
 
-/// The value of a topic key that the topic does not set itself, in the topic's units.
+/// The value of a topic's or group's key that it does not set itself, in its own units.
 pub(super) fn topic_default(layers: &Layers<'_>, key: &'static Key) -> Option<String> {
     match layers.first_set(key.synonyms) {
         Some((synonym, value)) => Some(in_topic_units(synonym, value)),

@@ -1,4 +1,4 @@
-//! DescribeConfigs: every key of a topic or a broker with its value, where the value comes from, and what it would
+//! DescribeConfigs: every key of a topic, a broker, a group or a subscription to metrics with its value, where the value comes from, and what it would
 //! be otherwise.
 //!
 //! Tools go by the details, so the rules are Kafka's own, odd ones included: a topic key whose default comes from
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::broker_config::topic_default;
 use super::key::{Key, Scope, Synonym};
-use super::keys::{TOPIC_KEYS, broker_key, broker_keys, synonyms_of, topic_key};
+use super::keys::{CLIENT_METRICS_KEYS, GROUP_KEYS, TOPIC_KEYS, broker_key, broker_keys, synonyms_of, topic_key};
 use super::layers::{ConfigSource, Layers, SET_LAYERS};
 use super::load::{listener_base_key, split_listener_key};
 use super::log_config::ConfigOverrides;
@@ -71,6 +71,51 @@ pub fn cluster_default(layers: &Layers<'_>, wanted: impl Fn(&str) -> bool) -> Ve
     let only_this = |source| source == ConfigSource::DynamicDefaultBroker;
     let set = layers.cluster_default.iter().filter(|(name, _)| wanted(name));
     set.map(|(name, value)| broker_entry(layers, name, Some(value), only_this)).collect()
+}
+
+/// A group's keys, by name.
+pub fn group(layers: &Layers<'_>, overrides: &ConfigOverrides, wanted: impl Fn(&str) -> bool) -> Vec<ConfigEntry> {
+    let keys = GROUP_KEYS.iter().filter(|key| wanted(key.name));
+    keys.map(|key| group_entry(layers, overrides, key)).collect()
+}
+
+/// The keys of a subscription to clients' metrics, by name.
+pub fn client_metrics(overrides: &ConfigOverrides, wanted: impl Fn(&str) -> bool) -> Vec<ConfigEntry> {
+    let keys = CLIENT_METRICS_KEYS.iter().filter(|key| wanted(key.name));
+    let describe = |key: &'static Key| {
+        let own = own_setting(overrides, key.name, ConfigSource::DynamicClientMetrics);
+        let value = overrides.get(key.name).cloned().or_else(|| key.default.map(str::to_owned));
+        entry(key.name, Some(key), value, false, own.into_iter().collect())
+    };
+    keys.map(describe).collect()
+}
+
+/// The level of one logger, as a resource of its own kind.
+pub fn logger(name: &str, level: &str) -> ConfigEntry {
+    ConfigEntry {
+        source: ConfigSource::DynamicBrokerLogger,
+        is_sensitive: false,
+        ..entry(name, None, Some(level.to_owned()), false, Vec::new())
+    }
+}
+
+fn group_entry(layers: &Layers<'_>, overrides: &ConfigOverrides, key: &'static Key) -> ConfigEntry {
+    let mut synonyms: Vec<_> = own_setting(overrides, key.name, ConfigSource::DynamicGroup).into_iter().collect();
+    match key.synonyms {
+        [first, ..] => synonyms.extend(broker_synonyms(layers, first.key, false)),
+        [] => synonyms.push(ConfigSynonym {
+            name: key.name.to_owned(),
+            value: key.default.map(str::to_owned),
+            source: ConfigSource::Default,
+        }),
+    }
+    let value = overrides.get(key.name).cloned().or_else(|| topic_default(layers, key));
+    entry(key.name, Some(key), value, false, synonyms)
+}
+
+fn own_setting(overrides: &ConfigOverrides, name: &str, source: ConfigSource) -> Option<ConfigSynonym> {
+    let value = overrides.get(name)?;
+    Some(ConfigSynonym { name: name.to_owned(), value: Some(value.clone()), source })
 }
 
 fn topic_entry(layers: &Layers<'_>, overrides: &ConfigOverrides, name: &str) -> ConfigEntry {

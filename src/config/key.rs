@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A configuration key of a broker or of a topic.
+/// A configuration key of a broker, a topic, a group or a subscription to clients' metrics.
 #[derive(Debug)]
 pub struct Key {
     pub name: &'static str,
@@ -12,7 +12,7 @@ pub struct Key {
     pub valid: Valid,
     pub scope: Scope,
     pub support: Support,
-    /// For topics' keys: the broker keys that give the default, the first that is set wins.
+    /// For topics' and groups' keys: the broker keys that give the default, the first that is set wins.
     pub synonyms: &'static [Synonym],
     /// Kafka keeps such keys out of its documentation and of DescribeConfigs, unless they are set.
     pub internal: bool,
@@ -88,6 +88,10 @@ pub enum Valid {
     NonEmpty,
     /// `partition:broker` pairs, or `*`.
     ThrottledReplicas,
+    /// Any words, each of them one that is there.
+    NonEmptyElements,
+    /// `earliest`, `latest` or `by_duration:<ISO 8601 duration>`.
+    ShareAutoOffsetReset,
 }
 
 /// Kafka's notation of the range; empty where every value of the type is good.
@@ -104,6 +108,8 @@ impl fmt::Display for Valid {
             Self::OneOfAnyCase(words) => write!(f, "(case insensitive) [{}]", words.join(", ")),
             Self::NonEmpty => f.write_str("non-empty string"),
             Self::ThrottledReplicas => f.write_str("[partitionId]:[brokerId],[partitionId]:[brokerId],..."),
+            Self::NonEmptyElements => f.write_str("non-empty elements"),
+            Self::ShareAutoOffsetReset => f.write_str("[latest, earliest, by_duration:PnDTnHnMn.nS]"),
         }
     }
 }
@@ -119,6 +125,10 @@ pub enum Scope {
     ClusterWide,
     /// A topic's own key: at run time, for that topic.
     Topic,
+    /// A group's own key: at run time, for that group.
+    Group,
+    /// A key of a subscription to clients' metrics: at run time, for that subscription.
+    ClientMetrics,
 }
 
 /// Kafka's word for the scope, as its documentation spells it.
@@ -129,6 +139,8 @@ impl fmt::Display for Scope {
             Self::PerBroker => "per-broker",
             Self::ClusterWide => "cluster-wide",
             Self::Topic => "topic",
+            Self::Group => "group",
+            Self::ClientMetrics => "client-metrics",
         })
     }
 }
@@ -153,6 +165,8 @@ pub(super) const NON_EMPTY: Valid = Valid::NonEmpty;
 pub(super) const GZIP_LEVEL: Valid = Valid::GzipLevel;
 pub(super) const UNLIMITED_OR_POSITIVE: Valid = Valid::UnlimitedOrPositive;
 pub(super) const THROTTLED_REPLICAS: Valid = Valid::ThrottledReplicas;
+pub(super) const NON_EMPTY_ELEMENTS: Valid = Valid::NonEmptyElements;
+pub(super) const SHARE_AUTO_OFFSET_RESET: Valid = Valid::ShareAutoOffsetReset;
 pub(super) const HONOURED: Support = Support::Honoured;
 pub(super) const REPORTED: Support = Support::Reported;
 

@@ -15,6 +15,9 @@ pub enum ConfigSource {
     DynamicDefaultBroker = 3,
     StaticBroker = 4,
     Default = 5,
+    DynamicBrokerLogger = 6,
+    DynamicClientMetrics = 7,
+    DynamicGroup = 8,
 }
 
 /// The settings of a broker, dynamic ones on top of static ones.
@@ -35,11 +38,15 @@ impl<'a> Layers<'a> {
     /// What one layer says of a key.
     pub(super) fn in_layer(&self, layer: ConfigSource, name: &str) -> Option<&'a str> {
         match layer {
-            ConfigSource::DynamicTopic => None,
             ConfigSource::DynamicBroker => self.broker.get(name).map(String::as_str),
             ConfigSource::DynamicDefaultBroker => self.cluster_default.get(name).map(String::as_str),
             ConfigSource::StaticBroker => self.config.setting(name).map(|setting| setting.value.as_str()),
             ConfigSource::Default => self.config.default_of(name),
+            // Not a broker's.
+            ConfigSource::DynamicTopic
+            | ConfigSource::DynamicBrokerLogger
+            | ConfigSource::DynamicClientMetrics
+            | ConfigSource::DynamicGroup => None,
         }
     }
 

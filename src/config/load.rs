@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::broker_config::{AdminListeners, BrokerConfig, CheckedValues, MetadataKind, parse_per_host};
 use super::checks::{self, Problem};
+use super::coordinator_config::{GroupCoordinatorConfig, ShareCoordinatorConfig};
 use super::errors::{ConfigError, ConfigErrors, one_line};
 use super::key::{Key, Support};
 use super::keys::{broker_key, topic_key};
@@ -282,6 +283,9 @@ fn build(values: &CheckedValues<'_>, listeners: ResolvedListeners, admin_listene
         fetch_max_bytes: values.size("fetch.max.bytes"),
         max_incremental_fetch_session_cache_slots: values.size("max.incremental.fetch.session.cache.slots"),
         max_request_partition_size_limit: values.size("max.request.partition.size.limit"),
+
+        groups: GroupCoordinatorConfig::from_values(values),
+        share_coordinator: ShareCoordinatorConfig::from_values(values),
 
         settings: Settings::new(),
     }

@@ -18,9 +18,12 @@
 pub mod alter;
 mod broker_config;
 mod checks;
+pub mod client_match;
+mod coordinator_config;
 pub mod describe;
 mod dynamic;
 mod errors;
+mod group_config;
 pub mod key;
 pub mod keys;
 mod layers;
@@ -28,6 +31,7 @@ mod legacy;
 mod listeners;
 mod load;
 mod log_config;
+mod offset_reset;
 mod page;
 pub(crate) mod properties;
 mod reasons;
@@ -36,12 +40,17 @@ mod sources;
 pub mod value;
 
 pub use broker_config::{AdminListeners, BrokerConfig, MetadataKind};
+pub use coordinator_config::{
+    ConsumerMigrationPolicy, GroupCoordinatorConfig, RebalanceProtocols, ShareCoordinatorConfig,
+};
 pub use dynamic::{DynamicBrokerConfig, ListenerLimits};
 pub use errors::{ConfigError, ConfigErrors};
+pub use group_config::GroupConfig;
 pub use layers::{ConfigSource, Layers};
 pub use listeners::{AdvertisedListener, HostPort, Listener, SecurityProtocol};
 pub use load::{Loaded, load};
 pub use log_config::{CleanupPolicy, CompressionType, ConfigOverrides, LogConfig, TimestampType};
+pub use offset_reset::ShareAutoOffsetReset;
 pub use page::page;
 pub use show::show;
 pub use sources::{Origin, Setting, Sources};

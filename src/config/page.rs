@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::broker_config::{MetadataKind, default_value};
 use super::key::{Key, Scope, Support};
-use super::keys::{BROKER_AREAS, TOPIC_KEYS};
+use super::keys::{BROKER_AREAS, CLIENT_METRICS_KEYS, GROUP_KEYS, TOPIC_KEYS};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -26,7 +26,8 @@ The later ones win:
    left alone;
 4. `--set key=value` on the command line.
 
-While the broker runs, `kafka-configs` changes keys marked *per-broker* or *cluster-wide* below, and those of topics.
+While the broker runs, `kafka-configs` changes keys marked *per-broker* or *cluster-wide* below, and those of topics,
+groups and subscriptions.
 `ottla config` prints every key with its value and where it comes from.
 
 ## What is accepted, and what stops the start
@@ -50,13 +51,35 @@ broker starts with nothing given, and with the metadata store of a single node (
 internal topics have one replica. `listeners` and `listener.security.protocol.map` can not be changed at run time.
 ";
 
+/// What has keys of its own beside the broker.
+const RESOURCES: [(&str, &str, &[Key]); 3] = [
+    (
+        "Topics",
+        "A topic that does not set a key takes the broker's value, by the key in the third column.",
+        TOPIC_KEYS,
+    ),
+    (
+        "Groups",
+        "The same goes for a group (`kafka-configs --entity-type groups`). Its values lie between the broker's \
+         `group.*.min.*` and `group.*.max.*`.",
+        GROUP_KEYS,
+    ),
+    (
+        "Subscriptions to clients' metrics",
+        "Each (`kafka-client-metrics`) tells the clients that match which metrics they push, and how often (KIP-714).",
+        CLIENT_METRICS_KEYS,
+    ),
+];
+
 /// The page.
 pub fn page() -> String {
     let mut page = String::from(INTRODUCTION);
-    page.push_str("\n## Topics\n\nA topic that does not set a key takes the broker's value, by the key in the third column.\n\n");
-    page.push_str("| key | type and values | default, or broker key | meaning |\n|---|---|---|---|\n");
-    for key in TOPIC_KEYS.iter().filter(|key| !key.internal) {
-        row(&mut page, key, &topic_default_cell(key), &[]);
+    for (title, introduction, keys) in RESOURCES {
+        let _ = write!(page, "\n## {title}\n\n{introduction}\n\n");
+        page.push_str("| key | type and values | default, or broker key | meaning |\n|---|---|---|---|\n");
+        for key in keys.iter().filter(|key| !key.internal) {
+            row(&mut page, key, &topic_default_cell(key), &[]);
+        }
     }
     for area in BROKER_AREAS {
         let shown: Vec<_> = area.keys.iter().filter(|key| !key.internal).collect();

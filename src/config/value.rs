@@ -1,21 +1,37 @@
 //! Values: text in, typed values out. Every rule and every sentence of complaint is Kafka's, because tools show them.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use super::key::{Key, Kind, Valid};
+use super::offset_reset::ShareAutoOffsetReset;
 
 /// A value that its key does not take. Displayed as Kafka's `ConfigException` is.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid value {shown} for configuration {key}: {reason}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidValue {
     pub key: &'static str,
-    /// The value, or the part of it that is wrong.
-    pub shown: String,
+    /// The value, or the part of it that is wrong; none where the reason says it all.
+    pub shown: Option<String>,
     pub reason: String,
+}
+
+impl std::error::Error for InvalidValue {}
+
+impl fmt::Display for InvalidValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, shown, reason } = self;
+        match shown {
+            Some(shown) => write!(f, "Invalid value {shown} for configuration {key}: {reason}"),
+            None => f.write_str(reason),
+        }
+    }
 }
 
 /// Whether `text` is a value of `key`: of its type, and within its range.
 pub fn check(key: &Key, text: &str) -> Result<(), InvalidValue> {
     let text = text.trim();
-    let complain = |shown: &str, reason: String| InvalidValue { key: key.name, shown: shown.to_owned(), reason };
+    let complain =
+        |shown: &str, reason: String| InvalidValue { key: key.name, shown: Some(shown.to_owned()), reason };
     match key.kind {
         Kind::Boolean if parse_bool(text).is_none() => {
             Err(complain(text, "Expected value to be either true or false".to_owned()))
@@ -29,7 +45,7 @@ pub fn check(key: &Key, text: &str) -> Result<(), InvalidValue> {
             let number = parse_double(text).ok_or_else(|| complain(text, not_a_number(key.kind)))?;
             check_ratio(key.valid, number).map_err(|reason| complain(&format!("{number:?}"), reason))
         }
-        Kind::String => check_word(key.valid, text).map_err(|reason| complain(text, reason)),
+        Kind::String => check_word(key, text).map_err(|reason| complain(text, reason)),
         Kind::List => check_list(key, text),
     }
 }
@@ -102,13 +118,18 @@ fn check_ratio(valid: Valid, number: f64) -> Result<(), String> {
     }
 }
 
-fn check_word(valid: Valid, text: &str) -> Result<(), String> {
-    match valid {
+fn check_word(key: &Key, text: &str) -> Result<(), String> {
+    match key.valid {
         Valid::OneOf(words) if !words.contains(&text) => Err(format!("String must be one of: {}", words.join(", "))),
         Valid::OneOfAnyCase(words) if !words.iter().any(|word| word.eq_ignore_ascii_case(text)) => {
             Err(format!("String must be one of (case insensitive): {}", words.join(", ")))
         }
         Valid::NonEmpty if text.is_empty() => Err("String must be non-empty".to_owned()),
+        Valid::ShareAutoOffsetReset if ShareAutoOffsetReset::from_text(text).is_none() => Err(format!(
+            "Invalid value `{text}` for configuration {}. The value must be either 'earliest', 'latest' or of the \
+             format 'by_duration:<PnDTnHnMn.nS>'.",
+            key.name
+        )),
         _ => Ok(()),
     }
 }
@@ -119,19 +140,35 @@ fn check_list(key: &Key, text: &str) -> Result<(), InvalidValue> {
         Valid::ListOf(words) => {
             let Some(foreign) = elements.iter().find(|element| !words.contains(element)) else { return Ok(()) };
             let reason = format!("String must be one of: {}", words.join(", "));
-            Err(InvalidValue { key: key.name, shown: (*foreign).to_owned(), reason })
+            Err(InvalidValue { key: key.name, shown: Some((*foreign).to_owned()), reason })
         }
         Valid::ThrottledReplicas if !are_throttled_replicas(&elements) => Err(InvalidValue {
             key: key.name,
-            shown: format!("[{}]", elements.join(", ")),
+            shown: Some(format!("[{}]", elements.join(", "))),
             reason: format!(
                 "{} must be the literal '*' or a list of replicas in the following format: \
                  [partitionId]:[brokerId],[partitionId]:[brokerId],...",
                 key.name
             ),
         }),
+        Valid::NonEmptyElements => check_elements(key, &elements),
         _ => Ok(()),
     }
+}
+
+fn check_elements(key: &Key, elements: &[&str]) -> Result<(), InvalidValue> {
+    let complain = |what: &str| {
+        Err(InvalidValue {
+            key: key.name,
+            shown: None,
+            reason: format!("Configuration '{}' values must not be {what}.", key.name),
+        })
+    };
+    if elements.iter().any(|element| element.is_empty()) {
+        return complain("empty");
+    }
+    let distinct: BTreeSet<_> = elements.iter().collect();
+    if distinct.len() < elements.len() { complain("duplicated") } else { Ok(()) }
 }
 
 fn are_throttled_replicas(elements: &[&str]) -> bool {

@@ -218,12 +218,17 @@ impl MetadataImage {
         self.configs(&ConfigResource::ClusterDefault)
     }
 
+    /// Every resource for which something is overridden.
+    pub fn config_resources(&self) -> impl Iterator<Item = &ConfigResource> {
+        self.configs.keys()
+    }
+
     /// The revision that changed a resource's configuration last; `None`: nothing is overridden.
     pub fn configs_revision(&self, resource: &ConfigResource) -> Option<Revision> {
         self.configs.get(resource).map(|config| config.revision)
     }
 
-    /// Whether two images have the very same configurations of brokers and topics.
+    /// Whether two images have the very same configurations of all resources.
     pub fn same_configs(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.configs, &other.configs)
     }

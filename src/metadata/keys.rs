@@ -9,12 +9,17 @@
 //!                   configs/topics/<name>          overrides: { "retention.ms": "1000" }
 //!                   configs/brokers/<id>           overrides of one broker
 //!                   configs/brokers/default        overrides of all brokers
+//!                   configs/groups/<id>            overrides of one group
+//!                   configs/client-metrics/<name>  a subscription to clients' metrics
 //!                   producer_ids                   ProducerIdsValue
 //!                   features                       finalized levels: { "metadata.version": 30 }
 //! ```
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use super::key_text::{escape, unescape};
 use super::store::KeyRange;
 use crate::ids::{BrokerId, PartitionIndex, TopicId, TopicName};
 
@@ -27,6 +32,9 @@ pub enum ConfigResource {
     Broker(BrokerId),
     /// All brokers: `--entity-default`.
     ClusterDefault,
+    Group(Arc<str>),
+    /// A subscription to clients' metrics (KIP-714).
+    ClientMetrics(Arc<str>),
 }
 
 /// What a key names.
@@ -70,6 +78,10 @@ impl Keys {
             Key::Config(ConfigResource::Topic(name)) => format!("{prefix}configs/topics/{name}"),
             Key::Config(ConfigResource::Broker(id)) => format!("{prefix}configs/brokers/{id}"),
             Key::Config(ConfigResource::ClusterDefault) => format!("{prefix}configs/brokers/{DEFAULT_BROKER}"),
+            Key::Config(ConfigResource::Group(id)) => format!("{prefix}configs/groups/{}", escape(id)),
+            Key::Config(ConfigResource::ClientMetrics(name)) => {
+                format!("{prefix}configs/client-metrics/{}", escape(name))
+            }
             Key::ProducerIds => format!("{prefix}producer_ids"),
             Key::Features => format!("{prefix}features"),
         })
@@ -100,6 +112,8 @@ impl Keys {
                 ("topics", name) => Some(Key::Config(ConfigResource::Topic(topic_name(name)?))),
                 ("brokers", DEFAULT_BROKER) => Some(Key::Config(ConfigResource::ClusterDefault)),
                 ("brokers", id) => Some(Key::Config(ConfigResource::Broker(BrokerId(number(id)?)))),
+                ("groups", id) => Some(Key::Config(ConfigResource::Group(unescape(id)?.into()))),
+                ("client-metrics", name) => Some(Key::Config(ConfigResource::ClientMetrics(unescape(name)?.into()))),
                 _ => None,
             },
             _ => None,
@@ -135,6 +149,8 @@ mod tests {
             Key::Config(ConfigResource::Topic("default".into())),
             Key::Config(ConfigResource::Broker(BrokerId(7))),
             Key::Config(ConfigResource::ClusterDefault),
+            Key::Config(ConfigResource::Group("a/b <c>".into())),
+            Key::Config(ConfigResource::ClientMetrics("all".into())),
             Key::ProducerIds,
             Key::Features,
         ] {
@@ -161,6 +177,8 @@ mod tests {
             "/ottla/test/partitions/AAAAAAAAAAAAAAAAAAAAAR/0",
             "/ottla/test/partitions/AAAAAAAAAAAAAAAAAAAAAQ==/0",
             "/ottla/test/acls/1",
+            "/ottla/test/configs/groups/a/b",
+            "/ottla/test/configs/groups/%61",
             "",
         ] {
             assert_eq!(keys.decode(foreign.as_bytes()), None, "{foreign}");

@@ -13,7 +13,9 @@
 #[cfg(test)]
 mod conformance;
 mod embedded;
+mod group_configs;
 pub mod image;
+mod key_text;
 pub mod keys;
 mod memory;
 mod mvcc;
@@ -23,6 +25,7 @@ pub mod values;
 mod visible;
 
 pub use embedded::{EmbeddedStore, OpenError};
+pub use group_configs::GroupConfigs;
 pub use image::{BrokerImage, Endpoint, ImageError, LeaderRecoveryState, MetadataImage, PartitionImage, TopicImage};
 pub use keys::Keys;
 pub use memory::MemoryStore;

@@ -41,7 +41,7 @@ pub(super) fn check_topic(layers: &Layers<'_>, overrides: &ConfigOverrides) -> R
     Ok(())
 }
 
-fn check_size(overrides: &ConfigOverrides) -> Result<(), AlterError> {
+pub(super) fn check_size(overrides: &ConfigOverrides) -> Result<(), AlterError> {
     let size_bytes: usize = overrides.iter().map(|(key, value)| key.len() + value.len()).sum();
     if size_bytes <= MAX_SETTINGS_BYTES {
         return Ok(());

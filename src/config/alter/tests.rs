@@ -44,7 +44,7 @@ fn parse(changes: &[&'static str]) -> Vec<Change<'static>> {
 fn check_topic_change(current: &[(&str, &str)], changes: &[&'static str], expected: &str) {
     let (config, none) = (BrokerConfig::default(), ConfigOverrides::new());
     let layers = Layers { config: &config, cluster_default: &none, broker: &none };
-    let result = change_topic(&layers, &overrides(current), &parse(changes));
+    let result = change(&layers, Target::Topic, &overrides(current), &parse(changes));
     assert_eq!(shown(result), expected, "{changes:?}");
 }
 
@@ -52,7 +52,7 @@ fn check_topic_change(current: &[(&str, &str)], changes: &[&'static str], expect
 fn check_broker_change(file: &str, target: BrokerTarget, changes: &[&'static str], expected: &str) {
     let (config, none) = (started_with(file), ConfigOverrides::new());
     let layers = Layers { config: &config, cluster_default: &none, broker: &none };
-    assert_eq!(shown(change_broker(&layers, target, &parse(changes))), expected, "{changes:?}");
+    assert_eq!(shown(change(&layers, Target::Broker(target), &none, &parse(changes))), expected, "{changes:?}");
 }
 
 // The texts below are those of a Kafka 4.3.1 broker asked the same.
@@ -128,17 +128,17 @@ fn a_created_topic_has_no_null_settings() {
     let expected = "InvalidConfig: Null value not supported for topic configs: retention.ms,flush.ms";
     assert_eq!(shown(create_topic(&layers, &settings)), expected);
     let expected = "InvalidRequest: Null value not supported for : retention.ms, flush.ms";
-    assert_eq!(shown(replace_topic(&layers, &settings)), expected);
+    assert_eq!(shown(replace(&layers, Target::Topic, &settings)), expected);
 }
 
 #[test]
 fn a_replacement_replaces_everything() {
     let (config, none) = (BrokerConfig::default(), ConfigOverrides::new());
     let layers = Layers { config: &config, cluster_default: &none, broker: &none };
-    assert_eq!(shown(replace_topic(&layers, &[("retention.ms", Some("1"))])), "retention.ms=1");
-    assert_eq!(shown(replace_topic(&layers, &[])), "");
+    assert_eq!(shown(replace(&layers, Target::Topic, &[("retention.ms", Some("1"))])), "retention.ms=1");
+    assert_eq!(shown(replace(&layers, Target::Topic, &[])), "");
     let twice = [("retention.ms", Some("1")), ("retention.ms", Some("1"))];
-    assert_eq!(shown(replace_topic(&layers, &twice)), "InvalidRequest: Error due to duplicate config keys");
+    assert_eq!(shown(replace(&layers, Target::Topic, &twice)), "InvalidRequest: Error due to duplicate config keys");
 }
 
 #[test]
@@ -265,7 +265,8 @@ fn what_would_not_be_honoured_is_refused() {
     ] {
         let (config, none) = (BrokerConfig::default(), ConfigOverrides::new());
         let layers = Layers { config: &config, cluster_default: &none, broker: &none };
-        let result = change_broker(&layers, BrokerTarget::ThisBroker, &parse(&[change]));
+        let result =
+            super::change(&layers, Target::Broker(BrokerTarget::ThisBroker), layers.broker, &parse(&[change]));
         assert_eq!(result.as_ref().map_err(AlterError::code), Err(ErrorCode::InvalidConfig), "{change}: {result:?}");
     }
 }
@@ -298,9 +299,9 @@ fn settings_are_bounded() {
     let (config, none) = (BrokerConfig::default(), ConfigOverrides::new());
     let layers = Layers { config: &config, cluster_default: &none, broker: &none };
     let long = "x".repeat(1024 * 1024);
-    let result = replace_broker(&layers, BrokerTarget::AllBrokers, &[("odd", Some(&long))]);
+    let result = replace(&layers, Target::Broker(BrokerTarget::AllBrokers), &[("odd", Some(&long))]);
     assert!(matches!(result, Err(AlterError::InvalidConfig(_))));
-    assert!(replace_broker(&layers, BrokerTarget::AllBrokers, &[("odd", Some(&long[3..]))]).is_ok());
+    assert!(replace(&layers, Target::Broker(BrokerTarget::AllBrokers), &[("odd", Some(&long[3..]))]).is_ok());
 }
 
 #[test]
@@ -320,4 +321,77 @@ fn operations_have_numbers() {
     let known: Vec<_> = (0..4).map(|number| Operation::try_from(number).unwrap()).collect();
     assert_eq!(known, [Operation::Set, Operation::Delete, Operation::Append, Operation::Subtract]);
     assert!(Operation::try_from(4).is_err());
+}
+
+#[track_caller]
+fn check_change(target: Target, current: &[(&str, &str)], changes: &[&'static str], expected: &str) {
+    let (config, none) = (BrokerConfig::default(), ConfigOverrides::new());
+    let layers = Layers { config: &config, cluster_default: &none, broker: &none };
+    assert_eq!(shown(change(&layers, target, &overrides(current), &parse(changes))), expected, "{changes:?}");
+}
+
+#[test]
+fn groups_stay_within_the_brokers_bounds() {
+    let check = |changes: &[&'static str], expected: &str| check_change(Target::Group, &[], changes, expected);
+    check(&["=consumer.session.timeout.ms 50000"], "consumer.session.timeout.ms=50000");
+    check(
+        &["=consumer.session.timeout.ms 1"],
+        "InvalidConfig: consumer.session.timeout.ms must be greater than or equal to \
+         group.consumer.min.session.timeout.ms",
+    );
+    check(
+        &["=share.delivery.count.limit 30"],
+        "InvalidConfig: share.delivery.count.limit must be less than or equal to group.share.max.delivery.count.limit",
+    );
+    check(
+        &["=share.delivery.count.limit 1"],
+        "InvalidConfig: Invalid value 1 for configuration share.delivery.count.limit: Value must be at least 2",
+    );
+    check(
+        &["=streams.num.standby.replicas 3"],
+        "InvalidConfig: streams.num.standby.replicas must be less than or equal to group.streams.max.standby.replicas",
+    );
+    check(&["=nope x"], "InvalidConfig: Unknown group config name: nope");
+    check(&["!nope"], "");
+    check(
+        &["+consumer.session.timeout.ms 1"],
+        "InvalidConfig: Can't APPEND to key consumer.session.timeout.ms because its type is not LIST.",
+    );
+    check(
+        &["=share.auto.offset.reset none"],
+        "InvalidConfig: Invalid value none for configuration share.auto.offset.reset: Invalid value `none` for \
+         configuration share.auto.offset.reset. The value must be either 'earliest', 'latest' or of the format \
+         'by_duration:<PnDTnHnMn.nS>'.",
+    );
+}
+
+#[test]
+fn a_session_outlasts_a_heartbeat() {
+    let file = "group.consumer.max.heartbeat.interval.ms=50000";
+    let (config, none) = (started_with(file), ConfigOverrides::new());
+    let layers = Layers { config: &config, cluster_default: &none, broker: &none };
+    let changes = parse(&["=consumer.session.timeout.ms 45000", "=consumer.heartbeat.interval.ms 45000"]);
+    let expected = "InvalidConfig: consumer.session.timeout.ms must be greater than consumer.heartbeat.interval.ms";
+    assert_eq!(shown(change(&layers, Target::Group, &none, &changes)), expected);
+}
+
+#[test]
+fn subscriptions_to_clients_metrics() {
+    let check =
+        |changes: &[&'static str], expected: &str| check_change(Target::ClientMetrics, &[], changes, expected);
+    check(&["=interval.ms 100", "=metrics a,b"], "interval.ms=100|metrics=a,b");
+    check(
+        &["=interval.ms 99"],
+        "InvalidRequest: Invalid value 99 for interval.ms, interval must be between 100 and 3600000 (1 hour)",
+    );
+    check(
+        &["=interval.ms x"],
+        "InvalidConfig: Invalid value x for configuration interval.ms: Not a number of type INT",
+    );
+    check(&["=nope 1"], "InvalidRequest: Unknown client metrics configuration: nope");
+    check(&["+metrics c"], "InvalidConfig: Can't APPEND to key metrics because its type is not LIST.");
+    check(&["=match x"], "InvalidConfig: Illegal client matching pattern: x");
+    check(&["=match ,"], "InvalidConfig: Configuration 'match' values must not be empty.");
+    check(&["=match client_id=a.*"], "match=client_id=a.*");
+    check(&["=metrics "], "metrics=");
 }

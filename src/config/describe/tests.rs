@@ -173,3 +173,33 @@ fn all_brokers_settings_stand_alone() {
     );
     assert_eq!(cluster_default(&layers, wanted(Some(&["nope"]))).len(), 1);
 }
+
+#[test]
+fn groups_take_defaults_from_brokers() {
+    let key = "group.consumer.assignment.interval.ms";
+    let (config, all, one) = (started_with(""), overrides(&[(key, "2000")]), overrides(&[(key, "3000")]));
+    let layers = Layers { config: &config, cluster_default: &all, broker: &one };
+    let own = overrides(&[("consumer.assignment.interval.ms", "4000"), ("share.isolation.level", "read_committed")]);
+    let show = |own: &ConfigOverrides, name: &str| {
+        let names = [name];
+        group(&layers, own, wanted(Some(&names))).iter().map(shown).collect::<Vec<_>>().join("; ")
+    };
+    let brokers = format!("{key}=3000@2, {key}=2000@3, {key}=1000@5");
+    assert_eq!(show(&ConfigOverrides::new(), "consumer.assignment.interval.ms"), format!("3000 2 [{brokers}]"));
+    assert_eq!(
+        show(&own, "consumer.assignment.interval.ms"),
+        format!("4000 8 [consumer.assignment.interval.ms=4000@8, {brokers}]")
+    );
+    let level = "share.isolation.level";
+    assert_eq!(show(&ConfigOverrides::new(), level), format!("read_uncommitted 5 [{level}=read_uncommitted@5]"));
+    assert_eq!(show(&own, level), format!("read_committed 8 [{level}=read_committed@8, {level}=read_uncommitted@5]"));
+    assert_eq!(group(&layers, &own, wanted::<&str>(None)).len(), 17);
+}
+
+#[test]
+fn subscriptions_have_no_synonyms_but_their_own() {
+    let own = overrides(&[("interval.ms", "1000"), ("metrics", "")]);
+    let entries = client_metrics(&own, wanted::<&str>(None));
+    let lines: Vec<_> = entries.iter().map(|entry| format!("{} {}", entry.name, shown(entry))).collect();
+    assert_eq!(lines, ["interval.ms 1000 7 [interval.ms=1000@7]", "match  5 []", "metrics  7 [metrics=@7]"]);
+}

@@ -1,10 +1,13 @@
-//! The table: every key of a broker and of a topic, split by area, one row each.
+//! The table: every key of a broker, a topic, a group and a subscription to clients' metrics, split by area, one row
+//! each.
 //!
 //! Names, types, defaults and ranges are Kafka 4.3's. Where Ottla differs, the key is its own
 //! (`metadata`, `admin.listeners`, `log.flush.before.ack`, topic `flush.before.ack`) or the default
 //! lets it start with nothing given (`node.id`, `process.roles`, `listeners`, `log.dir`).
 
 mod cleaner;
+mod client_metrics;
+mod group;
 mod groups;
 mod kraft;
 mod listeners;
@@ -55,6 +58,12 @@ pub const BROKER_AREAS: &[Area] = &[
 /// The keys of a topic, in the order of their names.
 pub const TOPIC_KEYS: &[Key] = topic::KEYS;
 
+/// The keys of a group, in the order of their names.
+pub const GROUP_KEYS: &[Key] = group::KEYS;
+
+/// The keys of a subscription to clients' metrics (KIP-714), in the order of their names.
+pub const CLIENT_METRICS_KEYS: &[Key] = client_metrics::KEYS;
+
 static BROKER_BY_NAME: LazyLock<HashMap<&'static str, &'static Key>> =
     LazyLock::new(|| broker_keys().map(|key| (key.name, key)).collect());
 
@@ -80,6 +89,20 @@ pub fn broker_key(name: &str) -> Option<&'static Key> {
 /// The topic key of this name.
 pub fn topic_key(name: &str) -> Option<&'static Key> {
     TOPIC_BY_NAME.get(name).copied()
+}
+
+/// The group key of this name.
+pub fn group_key(name: &str) -> Option<&'static Key> {
+    find(GROUP_KEYS, name)
+}
+
+/// The key of a subscription to clients' metrics of this name.
+pub fn client_metrics_key(name: &str) -> Option<&'static Key> {
+    find(CLIENT_METRICS_KEYS, name)
+}
+
+fn find(sorted: &'static [Key], name: &str) -> Option<&'static Key> {
+    sorted.binary_search_by(|key| key.name.cmp(name)).ok().map(|at| &sorted[at])
 }
 
 /// The names that say the same as the broker key `name` in other units, itself among them, strongest first:

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Type "name" = "default", valid values, Scope, SUPPORT; "Doc."                       (broker)
-//! Type "name" = "default", valid values, SUPPORT, from ["broker.key" * unit]; "Doc."  (topic)
+//! Type "name" = "default", valid values, SUPPORT, from ["broker.key" * unit]; "Doc."  (others, behind their Scope;)
 //! ```
 
 macro_rules! default_value {
@@ -31,8 +31,8 @@ macro_rules! broker_keys {
     };
 }
 
-macro_rules! topic_keys {
-    ($($kind:ident $name:literal = $default:tt, $valid:expr, $support:expr,
+macro_rules! resource_keys {
+    ($scope:ident; $($kind:ident $name:literal = $default:tt, $valid:expr, $support:expr,
        from [$($synonym:literal $(* $unit:literal)?),*] $($internal:ident)?;
        $doc:literal)*) => {
         &[$($crate::config::key::Key {
@@ -40,7 +40,7 @@ macro_rules! topic_keys {
             kind: $crate::config::key::Kind::$kind,
             default: $crate::config::keys::rows::default_value!($default),
             valid: $valid,
-            scope: $crate::config::key::Scope::Topic,
+            scope: $crate::config::key::Scope::$scope,
             support: $support,
             synonyms: &[$($crate::config::key::Synonym {
                 key: $synonym,
@@ -61,4 +61,4 @@ macro_rules! is_internal {
     };
 }
 
-pub(super) use {broker_keys, default_value, is_internal, topic_keys};
+pub(super) use {broker_keys, default_value, is_internal, resource_keys};

@@ -1,12 +1,12 @@
 //! The configuration of one topic.
 
-use super::rows::topic_keys;
+use super::rows::resource_keys;
 use crate::config::key::{
     ANY, GZIP_LEVEL, HONOURED, Key, REPORTED, THROTTLED_REPLICAS, at_least, between, list_of, one_of, ratio, refused,
 };
 use crate::config::reasons::TIERED_STORAGE;
 
-pub(super) const KEYS: &[Key] = topic_keys! {
+pub(super) const KEYS: &[Key] = resource_keys! { Topic;
     List "cleanup.policy" = "delete", list_of(&["compact", "delete"]), HONOURED, from ["log.cleanup.policy"];
         "What happens to old segments: delete drops them by age or size, compact keeps the newest value of each key."
     Int "compression.gzip.level" = "-1", GZIP_LEVEL, HONOURED, from ["compression.gzip.level"];

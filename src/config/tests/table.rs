@@ -2,20 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::keys::{BROKER_AREAS, TOPIC_KEYS, broker_key, broker_keys};
+use crate::config::keys::{BROKER_AREAS, CLIENT_METRICS_KEYS, GROUP_KEYS, TOPIC_KEYS, broker_key, broker_keys};
 use crate::config::*;
 
 #[test]
 fn the_table_is_complete() {
     // Kafka 4.3.1: 34 and 360; with Ottla's own and the three throttles that are only ever set dynamically.
     assert_eq!(TOPIC_KEYS.len(), 34 + 1);
+    assert_eq!((GROUP_KEYS.len(), CLIENT_METRICS_KEYS.len()), (17, 3));
     assert_eq!(broker_keys().count(), 360 + 3 + 3);
     assert_eq!(broker_keys().map(|key| key.name).collect::<BTreeSet<_>>().len(), 366);
 }
 
 #[test]
 fn every_row_holds_together() {
-    for key in broker_keys().chain(TOPIC_KEYS) {
+    for key in broker_keys().chain(TOPIC_KEYS).chain(GROUP_KEYS).chain(CLIENT_METRICS_KEYS) {
         if let Some(default) = key.default {
             value::check(key, default).unwrap();
         }
