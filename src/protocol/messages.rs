@@ -9,19 +9,28 @@
 //! | ListOffsets     | 1-10  | 11   | the timestamp -6, earliest pending upload (KIP-1023)                         |
 //! | ApiVersions     | 0-4   | 5    | cluster id and node id that the client means (KIP-1242)                      |
 //! | DescribeLogDirs | 1-4   | 5    | whether a directory is cordoned (KIP-1066)                                   |
+//! | OffsetCommit    | 2-9   | 10   | topic ids in the place of names, in the request (KIP-848)                    |
+//! | OffsetFetch     | 1-9   | 10   | topic ids in the place of names, in the request (KIP-848)                    |
+//! | DeleteGroups    | 0-2   | 3    | a message beside the error of a group                                        |
 
 mod api_versions;
 mod codec;
+mod delete_groups;
 mod describe_log_dirs;
 #[cfg(test)]
 mod golden_tests;
 mod list_offsets;
+mod offset_commit;
+mod offset_fetch;
 #[cfg(test)]
 mod tests;
 
 pub use api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+pub use delete_groups::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
 pub use describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirsResult};
 pub use list_offsets::{ListOffsetsRequest, ListOffsetsResponse};
+pub use offset_commit::{OffsetCommitRequest, OffsetCommitRequestTopic};
+pub use offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic};
 
 /// Defines a message whose versions beyond the crate's are the crate's newest, byte for byte.
 macro_rules! same_bytes_as_before {

@@ -2,7 +2,7 @@
 //! cluster or of another node id answers REBOOTSTRAP_REQUIRED.
 
 use super::codec::{
-    NULL_STRING_BYTES, compact_string_bytes, put_compact_string, put_null_string, put_tags, tags_bytes,
+    compact_string_bytes, nullable_string_bytes, put_compact_string, put_nullable_string, put_tags, tags_bytes,
     take_compact_string, take_nullable_string, take_tags,
 };
 use super::same_bytes_as_before;
@@ -69,10 +69,7 @@ impl Encodable for ApiVersionsRequest {
         }
         put_compact_string(buf, &self.base.client_software_name);
         put_compact_string(buf, &self.base.client_software_version);
-        match &self.cluster_id {
-            Some(cluster_id) => put_compact_string(buf, cluster_id),
-            None => put_null_string(buf),
-        }
+        put_nullable_string(buf, self.cluster_id.as_deref());
         buf.put_i32(self.node_id);
         put_tags(buf, &self.base.unknown_tagged_fields);
         Ok(())
@@ -84,7 +81,7 @@ impl Encodable for ApiVersionsRequest {
         }
         Ok(compact_string_bytes(&self.base.client_software_name)
             + compact_string_bytes(&self.base.client_software_version)
-            + self.cluster_id.as_ref().map_or(NULL_STRING_BYTES, |cluster_id| compact_string_bytes(cluster_id))
+            + nullable_string_bytes(self.cluster_id.as_deref())
             + size_of::<i32>()
             + tags_bytes(&self.base.unknown_tagged_fields))
     }

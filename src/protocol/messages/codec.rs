@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use crate::protocol::varint::{put_unsigned, unsigned_bytes};
 use crate::protocol::wire::error::{ProtoError, Result};
@@ -14,7 +15,10 @@ use crate::protocol::wire::protocol::buf::{ByteBuf, ByteBufMut};
 /// Bytes of the longest unsigned integer of 32 bits.
 const UNSIGNED_MAX_BYTES: usize = 5;
 /// Bytes of a string that is null.
-pub(super) const NULL_STRING_BYTES: usize = 1;
+const NULL_STRING_BYTES: usize = 1;
+/// Bytes of the count of an array that is null.
+pub(super) const NULL_ARRAY_BYTES: usize = 1;
+pub(super) const UUID_BYTES: usize = 16;
 
 pub(super) fn take_unsigned<B: ByteBuf>(buf: &mut B) -> Result<u32> {
     let mut value = 0;
@@ -43,14 +47,27 @@ pub(super) fn take_compact_string<B: ByteBuf>(buf: &mut B) -> Result<StrBytes> {
     take_nullable_string(buf)?.ok_or(ProtoError::NegativeLength { field: "string", value: -1 })
 }
 
-/// The number of elements of an array that must not be null; no more than there are bytes left.
-pub(super) fn take_count<B: ByteBuf>(buf: &mut B) -> Result<usize> {
-    let raw = take_unsigned(buf)?;
-    let count = raw.checked_sub(1).ok_or(ProtoError::NegativeLength { field: "array", value: -1 })? as usize;
+/// The number of elements of an array, `None` for null; no more than there are bytes left.
+pub(super) fn take_nullable_count<B: ByteBuf>(buf: &mut B) -> Result<Option<usize>> {
+    let Some(count) = take_unsigned(buf)?.checked_sub(1) else {
+        return Ok(None);
+    };
+    let count = count as usize;
     if count > buf.remaining() {
         return Err(ProtoError::ArrayTooLong { field: "array", len: count, remaining: buf.remaining() });
     }
-    Ok(count)
+    Ok(Some(count))
+}
+
+/// The number of elements of an array that must not be null.
+pub(super) fn take_count<B: ByteBuf>(buf: &mut B) -> Result<usize> {
+    take_nullable_count(buf)?.ok_or(ProtoError::NegativeLength { field: "array", value: -1 })
+}
+
+pub(super) fn take_uuid<B: ByteBuf>(buf: &mut B) -> Result<Uuid> {
+    let mut bytes = [0; UUID_BYTES];
+    buf.try_copy_to_slice(&mut bytes)?;
+    Ok(Uuid::from_bytes(bytes))
 }
 
 pub(super) fn take_tags<B: ByteBuf>(buf: &mut B) -> Result<BTreeMap<i32, Bytes>> {
@@ -78,8 +95,15 @@ pub(super) fn put_compact_string<B: ByteBufMut>(buf: &mut B, text: &str) {
     buf.put_slice(text.as_bytes());
 }
 
-pub(super) fn put_null_string<B: ByteBufMut>(buf: &mut B) {
+pub(super) fn put_null_array<B: ByteBufMut>(buf: &mut B) {
     put(buf, 0);
+}
+
+pub(super) fn put_nullable_string<B: ByteBufMut>(buf: &mut B, text: Option<&str>) {
+    match text {
+        Some(text) => put_compact_string(buf, text),
+        None => put(buf, 0),
+    }
 }
 
 pub(super) fn put_tags<B: ByteBufMut>(buf: &mut B, tags: &BTreeMap<i32, Bytes>) {
@@ -97,6 +121,10 @@ pub(super) fn count_bytes(count: usize) -> usize {
 
 pub(super) fn compact_string_bytes(text: &str) -> usize {
     unsigned_bytes(text.len() as u32 + 1) + text.len()
+}
+
+pub(super) fn nullable_string_bytes(text: Option<&str>) -> usize {
+    text.map_or(NULL_STRING_BYTES, compact_string_bytes)
 }
 
 pub(super) fn tags_bytes(tags: &BTreeMap<i32, Bytes>) -> usize {

@@ -12,7 +12,7 @@ const GOLDEN: &str = include_str!("testdata/kafka-4.4.0.txt");
 
 #[test]
 fn messages_are_read_and_written_as_kafka_does() {
-    assert_eq!(goldens().count(), 206, "each version of each message once");
+    assert_eq!(goldens().count(), 254, "each version of each message once");
     for (name, version, bytes) in goldens() {
         if let Err(error) = check_named(name, version, &bytes) {
             panic!("{name} version {version}: {error}");
@@ -70,6 +70,8 @@ fn check_named(name: &str, version: i16, bytes: &[u8]) -> Result<(), String> {
         "CreatePartitionsResponse" => check::<wire::CreatePartitionsResponse>(version, bytes),
         "CreateTopicsRequest" => check::<wire::CreateTopicsRequest>(version, bytes),
         "CreateTopicsResponse" => check::<wire::CreateTopicsResponse>(version, bytes),
+        "DeleteGroupsRequest" => check::<super::DeleteGroupsRequest>(version, bytes),
+        "DeleteGroupsResponse" => check::<super::DeleteGroupsResponse>(version, bytes),
         "DeleteRecordsRequest" => check::<wire::DeleteRecordsRequest>(version, bytes),
         "DeleteRecordsResponse" => check::<wire::DeleteRecordsResponse>(version, bytes),
         "DeleteTopicsRequest" => check::<wire::DeleteTopicsRequest>(version, bytes),
@@ -92,6 +94,12 @@ fn check_named(name: &str, version: i16, bytes: &[u8]) -> Result<(), String> {
         "ListOffsetsResponse" => check::<super::ListOffsetsResponse>(version, bytes),
         "MetadataRequest" => check::<wire::MetadataRequest>(version, bytes),
         "MetadataResponse" => check::<wire::MetadataResponse>(version, bytes),
+        "OffsetCommitRequest" => check::<super::OffsetCommitRequest>(version, bytes),
+        "OffsetCommitResponse" => check::<wire::OffsetCommitResponse>(version, bytes),
+        "OffsetDeleteRequest" => check::<wire::OffsetDeleteRequest>(version, bytes),
+        "OffsetDeleteResponse" => check::<wire::OffsetDeleteResponse>(version, bytes),
+        "OffsetFetchRequest" => check::<super::OffsetFetchRequest>(version, bytes),
+        "OffsetFetchResponse" => check::<wire::OffsetFetchResponse>(version, bytes),
         "OffsetForLeaderEpochRequest" => check::<wire::OffsetForLeaderEpochRequest>(version, bytes),
         "OffsetForLeaderEpochResponse" => check::<wire::OffsetForLeaderEpochResponse>(version, bytes),
         "ProduceRequest" => check::<wire::ProduceRequest>(version, bytes),

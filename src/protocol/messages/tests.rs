@@ -42,6 +42,10 @@ fn the_versions_are_kafkas() {
     assert_eq!(ApiVersionsResponse::VERSIONS, range(0, 5));
     assert_eq!(DescribeLogDirsRequest::VERSIONS, range(1, 5));
     assert_eq!(DescribeLogDirsResponse::VERSIONS, range(1, 5));
+    assert_eq!(OffsetCommitRequest::VERSIONS, range(2, 10));
+    assert_eq!(OffsetFetchRequest::VERSIONS, range(1, 10));
+    assert_eq!(DeleteGroupsRequest::VERSIONS, range(0, 3));
+    assert_eq!(DeleteGroupsResponse::VERSIONS, range(0, 3));
 }
 
 #[test]

@@ -47,7 +47,7 @@ public final class Goldens {
             for (short version = 0; version < schemas.length; version++) {
                 for (int sample = 0; schemas[version] != null && sample < samples; sample++) {
                     ApiMessage message = (ApiMessage) goldens.filled(type, schemas[version]);
-                    System.out.println(type.getSimpleName() + " " + version + " " + hex(message, version));
+                    System.out.println(type.getSimpleName().replaceAll("Data$", "") + " " + version + " " + hex(message, version));
                 }
             }
         }
