@@ -15,6 +15,7 @@ use super::reply::{Outcome, PendingReply, Reply, ResponseBody};
 use super::table::ApiRow;
 use crate::config::BrokerConfig;
 use crate::controller::Controller;
+use crate::coordinator::group::GroupCoordinator;
 use crate::error::ErrorCode;
 use crate::ids::BrokerId;
 use crate::log::log_manager::LogManager;
@@ -35,6 +36,7 @@ pub struct Services {
     pub controller: Arc<Controller>,
     pub logs: Arc<LogManager>,
     pub replicas: Arc<ReplicaManager>,
+    pub groups: Arc<GroupCoordinator>,
     pub fetch_sessions: FetchSessionCache,
     pub producer_ids: ProducerIds,
     pub waiting: Waiting,

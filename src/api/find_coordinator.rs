@@ -1,14 +1,12 @@
-//! FindCoordinator (key 10), versions 0-6: who coordinates a group or a transaction. Nobody yet.
+//! FindCoordinator (key 10), versions 0-6: which broker coordinates a group.
 //!
 //! - 1: the kind of coordinator (KIP-98)
 //! - 3: flexible
 //! - 4: several keys at once (KIP-699)
-//! - 5, 6: further errors and kinds
+//! - 6: the kind of share groups' state (KIP-932)
 //!
-//! It is served before there are coordinators because librdkafka takes a broker without it for one older than lz4, and
-//! silently sends what should be lz4 uncompressed. librdkafka (versions up to 2) asks for the coordinator of its
-//! `group.id` even if it only assigns partitions, and passes every error but a retriable one on to the application; the
-//! Java clients (3 and up) ask when they need one, and would wait for ever on a retriable error.
+//! The topic of the coordinator is created on first use. There is no coordinator of transactions yet: the answer is one
+//! that no client repeats.
 
 use std::collections::BTreeSet;
 
@@ -20,59 +18,67 @@ use crate::protocol::wire::protocol::StrBytes;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
-const FLEXIBLE_SINCE: i16 = 3;
 const SEVERAL_KEYS_SINCE: i16 = 4;
 const NO_BROKER: i32 = -1;
 
 pub(super) fn handle(cx: RequestContext, request: FindCoordinatorRequest) -> Outcome {
-    let (code, message) = refusal(request.key_type, cx.version);
-    cx.count_error(code);
-    let message = Some(StrBytes::from_static_str(message));
+    let reply_context = cx.clone();
+    cx.reply_later(async move { find_all(&reply_context, request).await })
+}
+
+async fn find_all(cx: &RequestContext, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     let mut response = FindCoordinatorResponse::default();
     if cx.version < SEVERAL_KEYS_SINCE {
-        response.error_code = code.code();
-        response.error_message = message;
-        response.node_id = NO_BROKER.into();
-        response.port = NO_BROKER;
-        return cx.reply(response);
+        let found = coordinator(cx, request.key_type, request.key).await;
+        response.error_code = found.error_code;
+        response.error_message = found.error_message;
+        response.node_id = found.node_id;
+        response.host = found.host;
+        response.port = found.port;
+        return response;
     }
-    let coordinator = |key| {
-        let mut on_wire = Coordinator::default();
-        on_wire.key = key;
-        on_wire.node_id = NO_BROKER.into();
-        on_wire.port = NO_BROKER;
-        on_wire.error_code = code.code();
-        on_wire.error_message.clone_from(&message);
-        on_wire
-    };
     // Each once: the answer is many times longer than the question.
     let keys: BTreeSet<StrBytes> = request.coordinator_keys.into_iter().collect();
-    response.coordinators = keys.into_iter().map(coordinator).collect();
-    cx.reply(response)
+    for key in keys {
+        response.coordinators.push(coordinator(cx, request.key_type, key).await);
+    }
+    response
 }
 
-fn refusal(key_type: i8, version: i16) -> (ErrorCode, &'static str) {
-    match key_type {
-        GROUP if version < FLEXIBLE_SINCE => {
-            (ErrorCode::CoordinatorNotAvailable, "this build has no consumer groups")
+async fn coordinator(cx: &RequestContext, key_type: i8, key: StrBytes) -> Coordinator {
+    let mut found = Coordinator::default();
+    let result = find(cx, key_type, &key).await;
+    found.key = key;
+    found.node_id = NO_BROKER.into();
+    found.port = NO_BROKER;
+    match result {
+        Ok((node_id, host, port)) => {
+            found.node_id = node_id.into();
+            found.host = StrBytes::from_string(host);
+            found.port = port;
         }
-        GROUP => (ErrorCode::UnsupportedVersion, "this build has no consumer groups"),
-        TRANSACTION => (ErrorCode::TransactionalIdAuthorizationFailed, "this build has no transactions"),
-        _ => (ErrorCode::InvalidRequest, "this build has no coordinator of this kind"),
+        Err((code, message)) => {
+            cx.count_error(code);
+            found.error_code = code.code();
+            found.error_message = Some(StrBytes::from_static_str(message));
+        }
     }
+    found
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_old_questions_for_groups_may_be_asked_again() {
-        for version in 0..=6 {
-            let is_retriable = refusal(GROUP, version).0 == ErrorCode::CoordinatorNotAvailable;
-            assert_eq!(is_retriable, version < FLEXIBLE_SINCE, "version {version}");
-            assert_eq!(refusal(TRANSACTION, version).0, ErrorCode::TransactionalIdAuthorizationFailed);
-            assert_eq!(refusal(2, version).0, ErrorCode::InvalidRequest);
+/// The coordinator's id, host and port on the listener that was asked.
+async fn find(cx: &RequestContext, key_type: i8, key: &str) -> Result<(i32, String, i32), (ErrorCode, &'static str)> {
+    let leader = match key_type {
+        GROUP => cx.services().groups.find(key).await,
+        TRANSACTION => {
+            return Err((ErrorCode::TransactionalIdAuthorizationFailed, "this build has no transactions"));
         }
-    }
+        _ => return Err((ErrorCode::InvalidRequest, "this build has no coordinator of this kind")),
+    };
+    let not_available = |code| (code, "The coordinator is not available.");
+    let leader = leader.map_err(not_available)?;
+    let image = cx.services().metadata.current();
+    let endpoint = image.broker(leader).and_then(|broker| broker.endpoint(&cx.connection.listener.name));
+    let endpoint = endpoint.ok_or_else(|| not_available(ErrorCode::CoordinatorNotAvailable))?;
+    Ok((leader.0, endpoint.host.clone(), i32::from(endpoint.port)))
 }

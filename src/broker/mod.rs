@@ -26,6 +26,7 @@ use crate::admin::{self, Pages};
 use crate::api::{FetchSessionCache, ProducerIds, Services, Waiting};
 use crate::config::{BrokerConfig, ConfigOverrides};
 use crate::controller::{AdminError, BrokerRegistration};
+use crate::coordinator::group::{GroupCoordinator, GroupCoordinatorParts, GroupEnvironment};
 use crate::ids::{TopicId, TopicPartition};
 use crate::io::{Disk, OnSync, RealDisk};
 use crate::log::log_directory::{DirectoryError, LogDirectories};
@@ -146,7 +147,15 @@ impl Broker {
         cluster.controller.collect_orphans().await?;
 
         let replicas = ReplicaManager::new(config.node_id, Arc::clone(&config), Arc::clone(&logs));
-        follow_metadata(&cluster, &replicas, &metrics).await;
+        let groups = GroupCoordinator::start(GroupCoordinatorParts {
+            environment: GroupEnvironment { config: Arc::clone(&config), metadata: Arc::clone(&cluster.publisher) },
+            controller: Arc::clone(&cluster.controller),
+            replicas: Arc::clone(&replicas),
+            clock: Arc::clone(&clock),
+            tasks: background.clone(),
+            shutdown: stop_background.clone(),
+        });
+        follow_metadata(&cluster, &replicas, &groups, &metrics).await;
         let services = Arc::new(Services {
             broker_id: config.node_id,
             clock: Arc::clone(&clock),
@@ -155,6 +164,7 @@ impl Broker {
             controller: Arc::clone(&cluster.controller),
             logs: Arc::clone(&logs),
             replicas,
+            groups,
             fetch_sessions: FetchSessionCache::new(
                 config.max_incremental_fetch_session_cache_slots,
                 metrics.events.fetch_session_evictions.clone(),
@@ -343,11 +353,21 @@ fn settle_strays(logs: &LogManager, image: &MetadataImage, is_new_cluster: bool)
     }
 }
 
-/// Hands every image to the replicas, the present one first. Opening logs blocks, so the first is not for a worker.
-async fn follow_metadata(cluster: &Cluster, replicas: &Arc<ReplicaManager>, metrics: &Arc<Metrics>) {
-    let (publisher, replicas, metrics) = (Arc::clone(&cluster.publisher), Arc::clone(replicas), Arc::clone(metrics));
+/// Hands every image to the replicas, then to the coordinators, the present one first. Opening logs blocks, so the first
+/// is not for a worker.
+async fn follow_metadata(
+    cluster: &Cluster,
+    replicas: &Arc<ReplicaManager>,
+    groups: &Arc<GroupCoordinator>,
+    metrics: &Arc<Metrics>,
+) {
+    let (publisher, replicas) = (Arc::clone(&cluster.publisher), Arc::clone(replicas));
+    let (groups, metrics) = (Arc::clone(groups), Arc::clone(metrics));
     let listening = tokio::task::spawn_blocking(move || {
-        publisher.listen(Box::new(move |old, new| replicas.apply(&metrics.topics, old, new)));
+        publisher.listen(Box::new(move |old, new| {
+            replicas.apply(&metrics.topics, old, new);
+            groups.follow_replicas();
+        }));
     });
     if let Err(error) = listening.await {
         error!(%error, "replicas do not follow the metadata");

@@ -41,12 +41,10 @@ pub trait Machine: Debug + Send + Sized + 'static {
     /// Changes the hard state, at the offset that the record was appended at.
     fn apply(&mut self, record: Self::Record, offset: Offset);
     fn apply_soft(&mut self, change: Self::SoftChange);
-    /// Everything is replayed: the timers of what is there.
-    fn on_loaded(&self, now: Now) -> Decision<Self>;
+    /// Everything is replayed: soft state begins anew, with the timers of what is there.
+    fn on_loaded(&mut self, now: Now) -> Decision<Self>;
     /// A timer's deadline has passed; the timer is gone.
     fn on_timer(&self, now: Now, key: Self::TimerKey) -> Decision<Self>;
-    /// What a request that waits is told when this broker stops being the coordinator.
-    fn on_lost(error: crate::error::ErrorCode) -> Self::Reply;
 }
 
 /// What a machine decided. Everything happens or, where the records cannot be appended, nothing.

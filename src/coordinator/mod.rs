@@ -13,9 +13,11 @@
 //! ```
 //! The decision is made in the request's turn; only the wait for the high watermark is concurrent.
 
+pub mod cow_map;
 mod decision;
 mod error;
 pub mod group;
+mod internal_topic;
 mod journal;
 mod pending;
 pub(crate) mod record_codec;
@@ -29,5 +31,6 @@ mod tests;
 
 pub use decision::{Decision, EncodedRecord, Machine, Now, RecordOrigin, ReplayError, ReplyTo, Timer};
 pub use error::CoordinatorError;
+pub use internal_topic::InternalTopic;
 pub use pending::Pending;
 pub use runtime::{CoordinatorRuntime, RuntimeParts};

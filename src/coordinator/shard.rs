@@ -77,13 +77,7 @@ impl<M: Machine> Shard<M> {
 
     /// Serves no more. Whoever waits is told to look for the coordinator again.
     pub(super) fn give_up(&self) {
-        let lost = std::mem::replace(&mut *self.state.lock(), State::Lost);
-        let State::Active(active) = lost else { return };
-        for (_, sender) in active.waiting {
-            let reply = M::on_lost(CoordinatorError::NotCoordinator.code());
-            // The client may have gone.
-            let _ = sender.send(Answer { reply, committed: crate::replication::HighWatermarkWait::Reached });
-        }
+        *self.state.lock() = State::Lost;
     }
 
     /// Makes a decision whose reply is known at once.

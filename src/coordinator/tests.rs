@@ -33,7 +33,7 @@ impl Adder {
         let sum = self.sum + numbers.iter().sum::<i64>();
         let mut decision = Decision { records: numbers.to_vec(), ..Decision::default() };
         if sum >= 10 {
-            decision.replies = self.waits.iter().map(|&wait| (wait, Ok(sum))).collect();
+            decision.replies = self.waits.iter().map(|&wait| (wait, sum)).collect();
             decision.soft.push(Vec::new());
         }
         decision
@@ -49,7 +49,7 @@ impl Adder {
 impl Machine for Adder {
     type Record = i64;
     type SoftChange = Vec<ReplyTo>;
-    type Reply = Result<i64, ErrorCode>;
+    type Reply = i64;
     type TimerKey = &'static str;
 
     fn encode(record: &i64) -> EncodedRecord {
@@ -76,7 +76,7 @@ impl Machine for Adder {
         self.waits = waits;
     }
 
-    fn on_loaded(&self, now: Now) -> Decision<Self> {
+    fn on_loaded(&mut self, now: Now) -> Decision<Self> {
         let timers = vec![Timer::at("hundred", now.monotonic + Duration::from_secs(5))];
         Decision { timers, ..Decision::default() }
     }
@@ -84,10 +84,6 @@ impl Machine for Adder {
     fn on_timer(&self, _now: Now, key: &'static str) -> Decision<Self> {
         assert_eq!(key, "hundred");
         self.add(&[100])
-    }
-
-    fn on_lost(error: ErrorCode) -> Self::Reply {
-        Err(error)
     }
 }
 
@@ -172,10 +168,10 @@ async fn a_later_decision_answers_who_waits() {
     drop(second);
     add(&shard, &[4]).unwrap().done().await.unwrap();
     add(&shard, &[7]).unwrap();
-    assert_eq!(first.done().await, Ok(Ok(11)));
+    assert_eq!(first.done().await, Ok(11));
     let (third, _) = shard.ask(now(1), |adder, _, reply_to| adder.wait_for_ten(reply_to)).unwrap();
     shard.give_up();
-    assert_eq!(third.done().await, Ok(Err(ErrorCode::NotCoordinator)));
+    assert_eq!(third.done().await, Err(CoordinatorError::NotCoordinator));
     assert_eq!(add(&shard, &[1]).unwrap_err(), CoordinatorError::NotCoordinator);
 }
 

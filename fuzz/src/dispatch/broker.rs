@@ -12,6 +12,7 @@ use ottla::api::{
 };
 use ottla::config::{self, BrokerConfig, ConfigOverrides, Sources};
 use ottla::controller::{BrokerRegistration, Controller, ControllerParts, NewTopic, TopicDefaults, bootstrap};
+use ottla::coordinator::group::{GroupCoordinator, GroupCoordinatorParts, GroupEnvironment};
 use ottla::ids::{Offset, TopicPartition};
 use ottla::io::Disk;
 use ottla::io::sim::SimDisk;
@@ -54,6 +55,7 @@ const SETTINGS: &[&str] = &[
     "metadata=memory",
     "listeners=PLAINTEXT://localhost:9092",
     "max.incremental.fetch.session.cache.slots=8",
+    "offsets.topic.num.partitions=2",
 ];
 
 /// A running broker, to be called on one thread.
@@ -159,8 +161,19 @@ async fn services(disk: &Arc<SimDisk>, shutdown: &CancellationToken) -> Services
     controller.register_broker(registration).await.expect("the store is in memory");
     let metrics = Arc::new(Metrics::new());
     let replicas = ReplicaManager::new(config.node_id, Arc::clone(&config), Arc::clone(&logs));
-    let (follower, topic_metrics) = (Arc::clone(&replicas), Arc::clone(&metrics));
-    publisher.listen(Box::new(move |old, new| follower.apply(&topic_metrics.topics, old, new)));
+    let groups = GroupCoordinator::start(GroupCoordinatorParts {
+        environment: GroupEnvironment { config: Arc::clone(&config), metadata: Arc::clone(&publisher) },
+        controller: Arc::clone(&controller),
+        replicas: Arc::clone(&replicas),
+        clock: Arc::clone(&clock),
+        tasks: TaskTracker::new(),
+        shutdown: shutdown.clone(),
+    });
+    let (followers, topic_metrics) = ((Arc::clone(&replicas), Arc::clone(&groups)), Arc::clone(&metrics));
+    publisher.listen(Box::new(move |old, new| {
+        followers.0.apply(&topic_metrics.topics, old, new);
+        followers.1.follow_replicas();
+    }));
     let created = controller.create_topics(TOPICS.iter().map(new_topic).collect(), false).await;
     assert!(created.iter().all(Result::is_ok), "{created:?}");
     Services {
@@ -170,6 +183,7 @@ async fn services(disk: &Arc<SimDisk>, shutdown: &CancellationToken) -> Services
         controller,
         logs,
         replicas,
+        groups,
         fetch_sessions: FetchSessionCache::new(
             config.max_incremental_fetch_session_cache_slots,
             metrics.events.fetch_session_evictions.clone(),
