@@ -248,6 +248,7 @@ impl Broker {
     pub async fn shut_down(self) -> Result<(), ShutdownError> {
         self.state.set(BrokerState::PendingControlledShutdown);
         self.stop_serving.cancel();
+        self.services.groups.resign();
         self.serving.close();
         if tokio::time::timeout(DRAIN_LIMIT, self.serving.wait()).await.is_err() {
             warn!(connections = self.serving.len(), "connections are still busy; closing them");

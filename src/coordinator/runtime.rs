@@ -110,6 +110,13 @@ impl<M: Machine> CoordinatorRuntime<M> {
         }
     }
 
+    /// Gives up everything, since the broker stops: whoever waits looks for another coordinator.
+    pub fn resign(&self) {
+        for shard in self.shards.swap(Arc::default()).values() {
+            shard.give_up();
+        }
+    }
+
     /// Makes a decision whose reply is known at once.
     pub fn decide<R>(
         self: &Arc<Self>,

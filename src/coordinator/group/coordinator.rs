@@ -79,6 +79,11 @@ impl GroupCoordinator {
         self.runtime.follow_replicas();
     }
 
+    /// Coordinates nothing any more, since the broker stops.
+    pub fn resign(&self) {
+        self.runtime.resign();
+    }
+
     /// The broker that coordinates the group. The topic is created on first use.
     pub async fn find(&self, group_id: &str) -> Result<BrokerId, ErrorCode> {
         if !self.topic.exists(&self.environment.image()) {
