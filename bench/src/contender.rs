@@ -9,8 +9,10 @@ use ottla_compat_tests::{Node, Peer};
 
 use crate::load::Load;
 
-/// The same for both: what a topic leaves behind goes soon, so that a round finds the disk as the one before it.
-const PROPERTIES: [(&str, &str); 1] = [("log.segment.delete.delay.ms", "1000")];
+/// The same for both: what a topic leaves behind goes soon, so that a round finds the disk as the one before it; and every
+/// idle consumer finds room for its fetch session.
+const PROPERTIES: [(&str, &str); 2] =
+    [("log.segment.delete.delay.ms", "1000"), ("max.incremental.fetch.session.cache.slots", "2000")];
 
 /// How long a broker that has just started is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_secs(3);

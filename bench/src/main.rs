@@ -4,13 +4,14 @@
 //! compiled what they need, then recorded ones, Ottla and Kafka in turn. Every round has a topic of its own that is
 //! gone before the next one begins.
 //!
-//! - [`load`]: what is measured.
+//! - [`load`]: what is measured; [`groups`]: what is measured of groups, without a client library.
 //! - [`librdkafka`], [`java`]: the clients.
 //! - [`contender`]: the brokers; [`cpu`]: what they spend.
 //! - [`tally`]: rounds added up; [`report`]: the table.
 
 mod contender;
 mod cpu;
+mod groups;
 mod java;
 mod librdkafka;
 mod load;
@@ -51,7 +52,11 @@ struct Args {
 
 impl Args {
     fn loads(&self) -> impl Iterator<Item = &'static Load> {
-        LOADS.iter().filter(|load| self.only.is_empty() || self.only.iter().any(|name| load.name.starts_with(name)))
+        LOADS.iter().filter(|load| self.takes(load.name))
+    }
+
+    fn takes(&self, load: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| load.starts_with(name))
     }
 
     fn clients(&self) -> impl Iterator<Item = ClientName> {
@@ -88,6 +93,11 @@ fn main() -> Result<()> {
         for client in args.clients() {
             let tallies = bench.run(load, client, args.warm_up, args.rounds)?;
             report.load(load, client, &tallies);
+        }
+    }
+    for (load, measure) in groups::LOADS {
+        if args.takes(load) {
+            groups::run(load, measure, &bench.pair, &mut report)?;
         }
     }
     report.peak([&bench.pair[0], &bench.pair[1]].map(|contender| contender.node.peak_rss_bytes()));

@@ -67,7 +67,7 @@ impl Report {
         self.0
     }
 
-    fn row(&mut self, load: &str, client: &str, figure: &str, [ottla, kafka]: [f64; 2]) {
+    pub fn row(&mut self, load: &str, client: &str, figure: &str, [ottla, kafka]: [f64; 2]) {
         let digits = if kafka < 100.0 { 2 } else { 0 };
         let ratio = ottla / kafka;
         let line = format!("| {load} | {client} | {figure} | {ottla:.digits$} | {kafka:.digits$} | {ratio:.2} |");
