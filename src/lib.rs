@@ -7,17 +7,19 @@
 //! node needs nothing beside itself: its store is a file.
 //!
 //! ```text
-//!              ┌─────────┐   ┌───────────────────────┐   ┌──────────────┐   ┌───────────────┐
-//!  clients ──▶ │   net   │──▶│          api          │──▶│ replication  │──▶│      log      │──▶ io::Disk
-//!              │ frames, │   │ one row and one file  │   │ Partition:   │   │ segments,     │
-//!              │ order   │◀──│ per API key           │   │ ISR, high    │   │ indexes,      │
-//!              └─────────┘   └──────────┬────────────┘   │ watermark    │◀──│ group commit  │
-//!                                       │                └──────▲───────┘   └───────────────┘
-//!                                       ▼                       │ image
-//!                            ┌────────────────────┐      ┌──────┴───────┐
-//!                            │     controller     │─────▶│   metadata   │
-//!                            │ decides, writes    │      │ store, image │
-//!                            └────────────────────┘      └──────────────┘
+//!              ┌─────────┐   ┌──────────────────────┐       ┌──────────────┐   ┌───────────────┐
+//!  clients ──▶ │   net   │──▶│         api          │──────▶│ replication  │──▶│      log      │──▶ io::Disk
+//!              │ frames, │   │ one row and one file │       │ Partition:   │   │ segments,     │
+//!              │ order   │◀──│ per API key          │       │ ISR, high    │   │ indexes,      │
+//!              └─────────┘   └────┬────────────┬────┘       │ watermark    │◀──│ group commit  │
+//!                                 ▼            ▼            └──▲────────▲──┘   └───────────────┘
+//!                          ┌────────────┐ ┌─────────────┐      │        │
+//!                          │ controller │ │ coordinator │──────┘        │ image
+//!                          │ decides,   │ │ groups      │ records       │
+//!                          │ writes     │ └─────────────┘       ┌───────┴──────┐
+//!                          └─────┬──────┘                       │   metadata   │
+//!                                └─────────────────────────────▶│ store, image │
+//!                                                               └──────────────┘
 //! ```
 //!
 //! # The way of a request
@@ -30,6 +32,9 @@
 //!   flushed offset moves, with it the high watermark, and acks=all is answered. No record is looked at, no byte of
 //!   it copied.
 //! - **Fetch**: a session knows which partitions have news; batches go from the file to the socket by `sendfile`.
+//! - **Groups**: [`coordinator::group`] finds the shard of the group's partition of `__consumer_offsets`; a pure machine
+//!   decides; its records are appended as a producer's are, then applied; the reply leaves when the high watermark has
+//!   passed them.
 //! - **Admin**: [`controller`] decides from the image, writes a transaction that compares what it read, and answers
 //!   once this broker's image has it.
 //!
@@ -44,13 +49,14 @@
 //!   (unless `flush.before.ack` is off).
 //! - A sync that failed is never retried as if it had worked: the log directory goes offline.
 //! - Every registration of a broker takes new leader epochs before it appends.
+//! - A coordinator's state changes by records alone, live as in replay, and no reply tells of what is not committed.
 //! - What comes from the wire, the disk or the metadata store is checked and never asserted; every queue, buffer and
 //!   decoded length has a bound.
 //!
 //! # What is absent
 //!
-//! Consumer groups, transactions, security, quotas, replication between brokers, tiered storage. Their places are kept:
-//! the README's table says what works.
+//! Transactions, security, replication between brokers, tiered storage. Their places are kept: the README's table says
+//! what works.
 
 pub mod error;
 pub mod ids;
