@@ -13,6 +13,7 @@ use super::reply::{PendingReply, Reply};
 use super::table::TABLE;
 use super::{Outcome, RequestContext};
 use crate::error::ErrorCode;
+use crate::metadata::features::FEATURES;
 use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::wire::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use crate::protocol::wire::protocol::StrBytes;
@@ -23,8 +24,8 @@ pub(super) const KEY: i16 = 18;
 const SOFTWARE_SINCE: i16 = 3;
 const FEATURES_SINCE: i16 = 3;
 
-/// The levels of `metadata.version` that this build understands: 3.3-IV3 to 4.3-IV0. Clients only look at it.
-const METADATA_VERSION: (&str, i16, i16) = ("metadata.version", 7, 30);
+/// Clients before this version fail on a supported feature that may be at level 0 (KAFKA-17492).
+const LEVEL_ZERO_SINCE: i16 = 4;
 
 pub(super) fn handle(cx: RequestContext, request: ApiVersionsRequest) -> Outcome {
     let mut response = ApiVersionsResponse::default();
@@ -89,12 +90,16 @@ fn api_keys() -> Vec<ApiVersion> {
 
 fn add_features(cx: &RequestContext, response: &mut ApiVersionsResponse) {
     let image = cx.services().metadata.current();
-    let (name, min_level, max_level) = METADATA_VERSION;
-    let mut supported = SupportedFeatureKey::default();
-    supported.name = StrBytes::from_static_str(name);
-    supported.min_version = min_level;
-    supported.max_version = max_level;
-    response.supported_features = vec![supported];
+    let told = FEATURES.iter().filter(|feature| feature.min_level > 0 || cx.version >= LEVEL_ZERO_SINCE);
+    response.supported_features = told
+        .map(|feature| {
+            let mut supported = SupportedFeatureKey::default();
+            supported.name = StrBytes::from_static_str(feature.name);
+            supported.min_version = feature.min_level;
+            supported.max_version = feature.max_level;
+            supported
+        })
+        .collect();
     response.finalized_features = image
         .features
         .iter()

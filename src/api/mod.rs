@@ -33,6 +33,7 @@ mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod update_features;
 
 pub use context::{ConnectionContext, ListenerInfo, RequestContext, RequestTimer, Services, Waiting};
 pub use fetch::FetchSessionCache;

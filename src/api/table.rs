@@ -10,7 +10,7 @@ use super::{
     Outcome, Refusal, alter_configs, api_versions, create_partitions, create_topics, decode, delete_records,
     delete_topics, describe_cluster, describe_configs, describe_log_dirs, describe_topic_partitions, fetch,
     find_coordinator, incremental_alter_configs, init_producer_id, list_config_resources, list_offsets, metadata,
-    offset_for_leader_epoch, produce,
+    offset_for_leader_epoch, produce, update_features,
 };
 use crate::protocol::header::RequestPrefix;
 
@@ -61,6 +61,7 @@ pub static TABLE: &[ApiRow] = &[
     row!(35, "DescribeLogDirs", 1..=5, describe_log_dirs::handle),
     row!(37, "CreatePartitions", 0..=3, create_partitions::handle),
     row!(44, "IncrementalAlterConfigs", 0..=1, incremental_alter_configs::handle),
+    row!(57, "UpdateFeatures", 0..=2, update_features::handle),
     row!(60, "DescribeCluster", 0..=2, describe_cluster::handle),
     row!(74, "ListConfigResources", 0..=1, list_config_resources::handle),
     row!(75, "DescribeTopicPartitions", 0..=0, describe_topic_partitions::handle),

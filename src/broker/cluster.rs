@@ -1,6 +1,5 @@
 //! The metadata side of a broker: store, image, controller.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::config::{BrokerConfig, MetadataKind};
 use crate::controller::{Controller, ControllerParts, TopicDefaults, bootstrap};
 use crate::ids::{random_uuid, uuid_to_base64};
 use crate::io::Disk;
+use crate::metadata::features::levels_of_new_cluster;
 use crate::metadata::{EmbeddedStore, ImagePublisher, Keys, MemoryStore, MetadataStore};
 use crate::time::Clock;
 
@@ -20,8 +20,6 @@ use crate::time::Clock;
 const EMBEDDED_FILE: &str = "ottla.redb";
 /// The part of the keys that tells clusters in one store apart; the embedded one holds a single cluster.
 const CLUSTER_NAME: &str = "default";
-/// Feature levels of a new cluster: `metadata.version` 4.3-IV0.
-const FEATURES: [(&str, i16); 1] = [("metadata.version", 30)];
 
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -46,7 +44,7 @@ impl Cluster {
     ) -> Result<Self, StartError> {
         let (store, kind, is_new) = open_store(config, disk, clock).await?;
         let keys = Keys::new(CLUSTER_NAME);
-        let features: BTreeMap<_, _> = FEATURES.into_iter().map(|(name, level)| (name.to_owned(), level)).collect();
+        let features = levels_of_new_cluster();
         let new_id = uuid_to_base64(random_uuid());
         let id = bootstrap(&*store, &keys, formatted_for, &new_id, &features).await?;
         let publisher = ImagePublisher::start(Arc::clone(&store), keys.clone(), tasks, shutdown.clone()).await?;

@@ -3,6 +3,7 @@
 //! Errors have Kafka's codes and its words, because people search for them.
 
 mod assignment;
+mod features;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 
 use rand::Rng;
 
+pub(super) use self::features::plan_features;
+pub use self::features::{FeatureUpdate, LevelChange};
 pub use self::names::{TopicNames, validate_topic_name};
 use super::AdminError;
 use super::placement::{UsableBroker, place};

@@ -1,6 +1,7 @@
 //! The controller: what the cluster's metadata should become, and the transactions that make it so.
 //!
-//! Owns: the rules of topics, partitions, placement and leader epochs, broker registrations, blocks of producer ids.
+//! Owns: the rules of topics, partitions, placement and leader epochs, feature levels, broker registrations, blocks of
+//! producer ids.
 //! Never does: keep state of its own. Every operation reads the image, decides, and writes transactions that
 //! compare what was read; if one of them finds the store changed, the operation reads and decides again. So any
 //! broker may run any operation.
@@ -15,7 +16,7 @@ pub mod placement;
 mod runtime;
 mod steps;
 
-pub use machine::{CreatedTopic, NewPartitions, NewTopic, TopicDefaults, TopicRef};
+pub use machine::{CreatedTopic, FeatureUpdate, LevelChange, NewPartitions, NewTopic, TopicDefaults, TopicRef};
 pub use runtime::{BrokerRegistration, Controller, ControllerParts, DeletedTopic, PRODUCER_ID_BLOCK, bootstrap};
 
 use crate::error::ErrorCode;

@@ -1,6 +1,7 @@
 //! The operations: machine and store brought together.
 
 mod configs;
+mod features;
 mod producer_ids;
 mod registration;
 #[cfg(test)]

@@ -13,6 +13,7 @@
 #[cfg(test)]
 mod conformance;
 mod embedded;
+pub mod features;
 mod group_configs;
 pub mod image;
 mod key_text;
