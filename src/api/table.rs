@@ -7,10 +7,11 @@ use bytes::Bytes;
 
 use super::context::ConnectionContext;
 use super::{
-    Outcome, Refusal, alter_configs, api_versions, create_partitions, create_topics, decode, delete_records,
-    delete_topics, describe_cluster, describe_configs, describe_log_dirs, describe_topic_partitions, fetch,
-    find_coordinator, incremental_alter_configs, init_producer_id, list_config_resources, list_offsets, metadata,
-    offset_for_leader_epoch, produce, update_features,
+    Outcome, Refusal, alter_configs, alter_partition_reassignments, api_versions, create_partitions, create_topics,
+    decode, delete_records, delete_topics, describe_cluster, describe_configs, describe_log_dirs, describe_producers,
+    describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator, incremental_alter_configs,
+    init_producer_id, list_config_resources, list_offsets, list_partition_reassignments, metadata,
+    offset_for_leader_epoch, produce, unregister_broker, update_features,
 };
 use crate::protocol::header::RequestPrefix;
 
@@ -60,9 +61,15 @@ pub static TABLE: &[ApiRow] = &[
     row!(33, "AlterConfigs", 0..=2, alter_configs::handle),
     row!(35, "DescribeLogDirs", 1..=5, describe_log_dirs::handle),
     row!(37, "CreatePartitions", 0..=3, create_partitions::handle),
+    row!(43, "ElectLeaders", 0..=2, elect_leaders::handle),
     row!(44, "IncrementalAlterConfigs", 0..=1, incremental_alter_configs::handle),
+    row!(45, "AlterPartitionReassignments", 0..=1, alter_partition_reassignments::handle),
+    row!(46, "ListPartitionReassignments", 0..=0, list_partition_reassignments::handle),
+    row!(55, "DescribeQuorum", 0..=2, describe_quorum::handle),
     row!(57, "UpdateFeatures", 0..=2, update_features::handle),
     row!(60, "DescribeCluster", 0..=2, describe_cluster::handle),
+    row!(61, "DescribeProducers", 0..=0, describe_producers::handle),
+    row!(64, "UnregisterBroker", 0..=0, unregister_broker::handle),
     row!(74, "ListConfigResources", 0..=1, list_config_resources::handle),
     row!(75, "DescribeTopicPartitions", 0..=0, describe_topic_partitions::handle),
 ];

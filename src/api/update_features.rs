@@ -24,12 +24,12 @@ async fn update(cx: &RequestContext, request: UpdateFeaturesRequest) -> UpdateFe
     let mut response = UpdateFeaturesResponse::default();
     match cx.services().controller.update_features(&updates, request.validate_only).await {
         Ok(()) if cx.version < ALL_OR_NONE_SINCE => {
-            let updated = request.feature_updates.into_iter().map(|asked| {
+            let results = request.feature_updates.into_iter().map(|asked| {
                 let mut result = UpdatableFeatureResult::default();
                 result.feature = asked.feature;
                 result
             });
-            response.results = updated.collect();
+            response.results = results.collect();
         }
         Ok(()) => {}
         Err(error) => {

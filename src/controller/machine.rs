@@ -2,7 +2,7 @@
 //!
 //! Errors have Kafka's codes and its words, because people search for them.
 
-mod assignment;
+pub(super) mod assignment;
 mod features;
 mod names;
 #[cfg(test)]
@@ -216,12 +216,12 @@ fn build_partitions(image: &MetadataImage, replicas: Vec<Vec<BrokerId>>) -> Vec<
 }
 
 /// How many replicas each log directory has, where a broker has several.
-struct DirectoryLoad {
+pub(super) struct DirectoryLoad {
     replicas: BTreeMap<DirectoryId, usize>,
 }
 
 impl DirectoryLoad {
-    fn of(image: &MetadataImage) -> Self {
+    pub(super) fn of(image: &MetadataImage) -> Self {
         let choices = image.brokers.values().filter(|broker| broker.directories.len() > 1);
         let mut replicas: BTreeMap<_, usize> =
             choices.flat_map(|broker| &broker.directories).map(|&directory| (directory, 0)).collect();
@@ -237,7 +237,7 @@ impl DirectoryLoad {
     }
 
     /// Where a new replica on `broker` goes. Unknown, as Kafka's zero id says, where the broker is not registered.
-    fn least_loaded(&mut self, image: &MetadataImage, broker: BrokerId) -> DirectoryId {
+    pub(super) fn least_loaded(&mut self, image: &MetadataImage, broker: BrokerId) -> DirectoryId {
         let known = image.broker(broker).map_or(&[][..], |broker| &broker.directories);
         let count = |directory| self.replicas.get(directory).copied().unwrap_or(0);
         let chosen = known.iter().min_by_key(|directory| count(directory)).copied().unwrap_or_default();
@@ -262,8 +262,7 @@ pub(super) fn renew_leader_epoch(
     if !leads && !could_lead {
         return None;
     }
-    let place = partition.replicas.iter().position(|&replica| replica == broker);
-    let recorded = place.and_then(|place| partition.directories.get(place)).copied().unwrap_or_default();
+    let recorded = partition.directory_of(broker);
     // Brokers without directory ids, and replicas without a recorded place, are taken at their word.
     let at_hand = directories.is_empty() || recorded == DirectoryId::default() || directories.contains(&recorded);
     if !at_hand && !leads {

@@ -1,6 +1,6 @@
 //! The controller: what the cluster's metadata should become, and the transactions that make it so.
 //!
-//! Owns: the rules of topics, partitions, placement and leader epochs, feature levels, broker registrations, blocks of
+//! Owns: the rules of topics, partitions, placement, elections, reassignments and leader epochs, feature levels, broker registrations, blocks of
 //! producer ids.
 //! Never does: keep state of its own. Every operation reads the image, decides, and writes transactions that
 //! compare what was read; if one of them finds the store changed, the operation reads and decides again. So any
@@ -11,13 +11,20 @@
 //!     ◀───── reply ◀── image has reached the last revision ◀── publisher ◀── watch ┘
 //! ```
 
+mod election;
 pub mod machine;
 pub mod placement;
+mod reassignment;
 mod runtime;
 mod steps;
+#[cfg(test)]
+mod testing;
 
+pub use election::ElectionType;
 pub use machine::{CreatedTopic, FeatureUpdate, LevelChange, NewPartitions, NewTopic, TopicDefaults, TopicRef};
-pub use runtime::{BrokerRegistration, Controller, ControllerParts, DeletedTopic, PRODUCER_ID_BLOCK, bootstrap};
+pub use runtime::{
+    BrokerRegistration, Controller, ControllerParts, DeletedTopic, PRODUCER_ID_BLOCK, Reassignment, bootstrap,
+};
 
 use crate::error::ErrorCode;
 use crate::metadata::StoreError;

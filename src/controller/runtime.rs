@@ -2,6 +2,7 @@
 
 mod configs;
 mod features;
+mod partitions;
 mod producer_ids;
 mod registration;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+pub use self::partitions::Reassignment;
 pub use self::producer_ids::PRODUCER_ID_BLOCK;
 pub use self::registration::BrokerRegistration;
 pub use self::topics::DeletedTopic;

@@ -74,6 +74,12 @@ impl BrokerImage {
     pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.listener == listener)
     }
+
+    /// Whether the broker has the log directory at hand. One that is not known, of a replica without a recorded place
+    /// or of a broker without directory ids, is taken to be.
+    pub fn has_directory(&self, directory: DirectoryId) -> bool {
+        self.directories.is_empty() || directory == DirectoryId::default() || self.directories.contains(&directory)
+    }
 }
 
 /// Where a broker is reached, for one of its listeners.
@@ -155,6 +161,12 @@ impl PartitionImage {
 
     pub(crate) fn is_hole(&self) -> bool {
         self.partition_epoch == Revision(0)
+    }
+
+    /// The log directory that holds the replica on `broker`; zero where that is not known.
+    pub fn directory_of(&self, broker: BrokerId) -> DirectoryId {
+        let place = self.replicas.iter().position(|&replica| replica == broker);
+        place.and_then(|place| self.directories.get(place)).copied().unwrap_or_default()
     }
 
     pub fn is_replica(&self, broker: BrokerId) -> bool {

@@ -112,6 +112,21 @@ impl ImagePublisher {
         Ok(self.current())
     }
 
+    /// The first image for which `holds` is true.
+    pub async fn wait_until(&self, holds: impl Fn(&MetadataImage) -> bool) -> Result<Arc<MetadataImage>, Stopped> {
+        let mut published = self.published.subscribe();
+        loop {
+            let stopped = published.borrow_and_update().stopped;
+            let image = self.current();
+            if holds(&image) {
+                return Ok(image);
+            }
+            if stopped || published.changed().await.is_err() {
+                return Err(Stopped);
+            }
+        }
+    }
+
     /// The image once it has everything that any broker had written when this was called.
     pub async fn sync(&self) -> Result<Arc<MetadataImage>, StoreError> {
         let response = self.store.range(RangeRequest::key(self.keys.encode(&Key::ClusterId))).await?;

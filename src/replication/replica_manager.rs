@@ -165,8 +165,7 @@ impl ReplicaManager {
 
     /// The log directory that the metadata has for this broker's replica.
     fn directory_of(&self, partition: &PartitionImage) -> Option<DirectoryId> {
-        let place = partition.replicas.iter().position(|&replica| replica == self.local)?;
-        partition.directories.get(place).copied().filter(|id| *id != DirectoryId::default())
+        Some(partition.directory_of(self.local)).filter(|id| *id != DirectoryId::default())
     }
 
     fn open_replica(

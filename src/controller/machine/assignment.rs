@@ -59,7 +59,12 @@ pub(super) fn of_new_partitions(
     Ok(assignments.to_vec())
 }
 
-fn check(image: &MetadataImage, replicas: &[BrokerId], expected: Option<usize>) -> Result<(), AdminError> {
+/// Refuses replicas that nobody could have.
+pub(in crate::controller) fn check(
+    image: &MetadataImage,
+    replicas: &[BrokerId],
+    expected: Option<usize>,
+) -> Result<(), AdminError> {
     if replicas.is_empty() {
         return refuse("The manual partition assignment includes an empty replica list.");
     }

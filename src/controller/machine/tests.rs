@@ -5,33 +5,13 @@ use rand::rngs::StdRng;
 use uuid::Uuid;
 
 use super::*;
-use crate::ids::BrokerEpoch;
+use crate::controller::testing::{cluster, directory};
 use crate::metadata::keys::Key;
 use crate::metadata::store::{Event, EventBatch, KeyValue};
 use crate::metadata::values::{self, PartitionValue, TopicValue};
 use crate::metadata::{BrokerImage, Keys};
 
 const DEFAULTS: TopicDefaults = TopicDefaults { partitions: 3, replication_factor: 1 };
-
-fn directory(number: u128) -> DirectoryId {
-    DirectoryId(Uuid::from_u128(number))
-}
-
-/// Brokers 1 to `count`, with one log directory each.
-fn cluster(count: i32) -> MetadataImage {
-    let mut image = MetadataImage::default();
-    for id in 1..=count {
-        let broker = BrokerImage {
-            id: BrokerId(id),
-            epoch: BrokerEpoch(i64::from(id)),
-            rack: None,
-            endpoints: Vec::new(),
-            directories: vec![directory(id as u128)],
-        };
-        image.brokers.insert(BrokerId(id), Arc::new(broker));
-    }
-    image
-}
 
 /// With a topic of `partitions` partitions, on broker 1 and, if `replicas` is 2, on broker 2.
 fn with_topic(image: &MetadataImage, name: &str, partitions: i32, replicas: i32) -> MetadataImage {

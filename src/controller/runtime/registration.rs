@@ -10,7 +10,7 @@ use crate::controller::AdminError;
 use crate::controller::machine::renew_leader_epoch;
 use crate::controller::steps::{Outcome, Step};
 use crate::error::ErrorCode;
-use crate::ids::{BrokerEpoch, DirectoryId, PartitionIndex, TopicId};
+use crate::ids::{BrokerEpoch, BrokerId, DirectoryId, PartitionIndex, TopicId};
 use crate::metadata::keys::Key;
 use crate::metadata::store::{
     Compare, KeyValue, LeaseId, Operation, OperationResponse, RangeRequest, Revision, StoreError, Txn,
@@ -133,11 +133,44 @@ impl Controller {
         }
     }
 
+    /// Removes a broker's registration. A broker that runs, this one too, registers again as soon as it learns of it.
+    pub async fn unregister_broker(&self, id: BrokerId) -> Result<(), AdminError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let image = self.image().await?;
+            let broker = image.broker(id).ok_or_else(|| {
+                let message = format!("Broker ID {id} is not currently registered");
+                AdminError::new(ErrorCode::BrokerIdNotRegistered, message)
+            })?;
+            let key = self.key(&Key::Broker(id));
+            let unchanged = Compare::CreateRevision(key.clone(), Revision(broker.epoch.0));
+            let response = self.txn(Txn::when(vec![unchanged], vec![Operation::delete(key)])).await?;
+            if response.succeeded {
+                info!(broker = %id, epoch = broker.epoch.0, "unregistered");
+                self.shown(response.revision).await;
+                return Ok(());
+            }
+        }
+        Err(too_contended())
+    }
+
     /// Signs of life, three to a session timeout.
     async fn keep_registered(&self, registration: BrokerRegistration) {
+        let id = self.parts.broker_id;
         loop {
-            tokio::time::sleep(self.parts.session_timeout / 3).await;
             let Some(session) = self.session.lock().clone() else { return };
+            let is_gone = |image: &MetadataImage| image.broker(id).is_none_or(|broker| broker.epoch != session.epoch);
+            tokio::select! {
+                () = tokio::time::sleep(self.parts.session_timeout / 3) => {}
+                gone = self.parts.publisher.wait_until(is_gone) => {
+                    if gone.is_err() {
+                        return;
+                    }
+                    warn!(epoch = session.epoch.0, "the broker's registration was removed");
+                    self.drop_lease(session.lease).await;
+                    self.register_again(&registration).await;
+                    continue;
+                }
+            }
             match self.parts.store.keep_lease_alive(session.lease).await {
                 Ok(_) => {}
                 Err(StoreError::LeaseNotFound(_)) => {
@@ -146,6 +179,17 @@ impl Controller {
                 }
                 Err(error) => warn!(%error, "no sign of life could be given"),
             }
+        }
+    }
+
+    /// With what else hangs on it: the controller's role is free again.
+    async fn drop_lease(&self, lease: LeaseId) {
+        loop {
+            match self.parts.store.revoke_lease(lease).await {
+                Ok(()) | Err(StoreError::LeaseNotFound(_)) => return,
+                Err(error) => warn!(%error, "an old lease can't be dropped"),
+            }
+            tokio::time::sleep(RETRY).await;
         }
     }
 

@@ -167,7 +167,7 @@ impl Controller {
         Step { compares, operations: vec![Operation::put(topic_key, values::encode(&topic)), configs] }
     }
 
-    fn compare_registrations(&self, image: &MetadataImage, partitions: &[PartitionImage]) -> Vec<Compare> {
+    pub(super) fn compare_registrations(&self, image: &MetadataImage, partitions: &[PartitionImage]) -> Vec<Compare> {
         let replicas: BTreeSet<_> = partitions.iter().flat_map(|partition| &partition.replicas).collect();
         let registered = replicas.into_iter().filter_map(|&id| image.broker(id));
         let compare = |broker: &crate::metadata::BrokerImage| {
