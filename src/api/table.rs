@@ -7,11 +7,12 @@ use bytes::Bytes;
 
 use super::context::ConnectionContext;
 use super::{
-    Outcome, Refusal, alter_configs, alter_partition_reassignments, api_versions, create_partitions, create_topics,
-    decode, delete_records, delete_topics, describe_cluster, describe_configs, describe_log_dirs, describe_producers,
-    describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator, incremental_alter_configs,
-    init_producer_id, list_config_resources, list_offsets, list_partition_reassignments, metadata,
-    offset_for_leader_epoch, produce, unregister_broker, update_features,
+    Outcome, Refusal, alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe,
+    consumer_group_heartbeat, create_partitions, create_topics, decode, delete_records, delete_topics,
+    describe_cluster, describe_configs, describe_log_dirs, describe_producers, describe_quorum,
+    describe_topic_partitions, elect_leaders, fetch, find_coordinator, incremental_alter_configs, init_producer_id,
+    list_config_resources, list_offsets, list_partition_reassignments, metadata, offset_for_leader_epoch, produce,
+    unregister_broker, update_features,
 };
 use crate::protocol::header::RequestPrefix;
 
@@ -70,6 +71,8 @@ pub static TABLE: &[ApiRow] = &[
     row!(60, "DescribeCluster", 0..=2, describe_cluster::handle),
     row!(61, "DescribeProducers", 0..=0, describe_producers::handle),
     row!(64, "UnregisterBroker", 0..=0, unregister_broker::handle),
+    row!(68, "ConsumerGroupHeartbeat", 0..=1, consumer_group_heartbeat::handle),
+    row!(69, "ConsumerGroupDescribe", 0..=1, consumer_group_describe::handle),
     row!(74, "ListConfigResources", 0..=1, list_config_resources::handle),
     row!(75, "DescribeTopicPartitions", 0..=0, describe_topic_partitions::handle),
 ];

@@ -368,6 +368,7 @@ async fn follow_metadata(
         publisher.listen(Box::new(move |old, new| {
             replicas.apply(&metrics.topics, old, new);
             groups.follow_replicas();
+            groups.topics_changed(old, new);
         }));
     });
     if let Err(error) = listening.await {

@@ -22,6 +22,8 @@ pub struct Feature {
 
 /// By name. The one table that ApiVersions, UpdateFeatures and new clusters follow.
 pub const FEATURES: &[Feature] = &[
+    // Groups of the consumer protocol (KIP-848).
+    Feature { name: "group.version", min_level: 0, max_level: 1, new_cluster_level: 1 },
     // 3.3-IV3 to 4.3-IV0. Nothing here depends on it; clients look at it.
     Feature { name: METADATA_VERSION, min_level: 7, max_level: 30, new_cluster_level: 30 },
 ];

@@ -7,8 +7,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::classic::{self, ClassicReply};
+use super::consumer::{self, GroupError, HeartbeatReply, ResolveRegexes};
+use super::consumer_groups::TopicChanges;
 use super::environment::GroupEnvironment;
 use super::group_shard::{GroupId, GroupShard};
+use super::image_topics::ImageTopics;
 use crate::config::ConfigOverrides;
 use crate::controller::Controller;
 use crate::coordinator::{
@@ -16,6 +19,7 @@ use crate::coordinator::{
 };
 use crate::error::ErrorCode;
 use crate::ids::{BrokerId, PartitionIndex};
+use crate::metadata::MetadataImage;
 use crate::protocol::batch::Compression;
 use crate::replication::ReplicaManager;
 use crate::time::Clock;
@@ -41,6 +45,7 @@ pub struct GroupCoordinator {
     environment: GroupEnvironment,
     controller: Arc<Controller>,
     topic: InternalTopic,
+    tasks: TaskTracker,
 }
 
 impl GroupCoordinator {
@@ -68,10 +73,10 @@ impl GroupCoordinator {
                 .unwrap_or(Compression::None),
             load_buffer_bytes: config.offsets_load_buffer_size,
             commit_timeout: Duration::from_millis(config.offsets_commit_timeout_ms),
-            tasks,
+            tasks: tasks.clone(),
             shutdown,
         });
-        Arc::new(Self { runtime, environment, controller, topic })
+        Arc::new(Self { runtime, environment, controller, topic, tasks })
     }
 
     /// Takes over the partitions that this broker leads now; for the thread that applies the metadata.
@@ -95,20 +100,12 @@ impl GroupCoordinator {
 
     /// JoinGroup: answered when the rebalance goes on.
     pub fn join(&self, group_id: &GroupId, join: &classic::Join) -> Result<Pending<ClassicReply>, CoordinatorError> {
-        self.ask_classic(group_id, |shard, now, reply_to| {
-            shard.decide_classic(group_id, |group, settings| {
-                classic::join(group_id, group, settings, now, join, reply_to)
-            })
-        })
+        self.ask_classic(group_id, |shard, now, reply_to| shard.join(now, group_id, join, reply_to))
     }
 
     /// SyncGroup: answered when the leader has assigned.
     pub fn sync(&self, group_id: &GroupId, sync: classic::Sync) -> Result<Pending<ClassicReply>, CoordinatorError> {
-        self.ask_classic(group_id, |shard, now, reply_to| {
-            shard.decide_classic(group_id, |group, settings| {
-                classic::sync(group_id, group, settings, now, sync, reply_to)
-            })
-        })
+        self.ask_classic(group_id, |shard, now, reply_to| shard.sync(now, group_id, sync, reply_to))
     }
 
     pub fn heartbeat(
@@ -116,9 +113,7 @@ impl GroupCoordinator {
         group_id: &GroupId,
         heartbeat: &classic::Heartbeat,
     ) -> Result<Pending<ClassicReply>, CoordinatorError> {
-        self.ask_classic(group_id, |shard, now, reply_to| {
-            shard.decide_classic(group_id, |group, _| classic::heartbeat(group, now, heartbeat, reply_to))
-        })
+        self.ask_classic(group_id, |shard, now, reply_to| shard.heartbeat(now, group_id, heartbeat, reply_to))
     }
 
     pub fn leave(
@@ -126,11 +121,58 @@ impl GroupCoordinator {
         group_id: &GroupId,
         leave: &classic::Leave,
     ) -> Result<Pending<ClassicReply>, CoordinatorError> {
-        self.ask_classic(group_id, |shard, now, reply_to| {
-            shard.decide_classic(group_id, |group, settings| {
-                classic::leave(group_id, group, settings, now, leave, reply_to)
-            })
-        })
+        self.ask_classic(group_id, |shard, now, reply_to| shard.leave(now, group_id, leave, reply_to))
+    }
+
+    /// ConsumerGroupHeartbeat of a group of the consumer protocol. Regular expressions that have to be resolved for it
+    /// are so beside the group; the answer does not wait for them.
+    pub fn consumer_heartbeat(
+        self: &Arc<Self>,
+        group_id: &GroupId,
+        heartbeat: &consumer::Heartbeat<'_>,
+    ) -> Result<Pending<Result<HeartbeatReply, GroupError>>, CoordinatorError> {
+        let mut resolve = None;
+        let pending = self.decide(group_id, |shard, now| {
+            let (decision, reply, work) = shard.consumer_heartbeat(now, group_id, heartbeat);
+            resolve = work;
+            (decision, reply)
+        })?;
+        if let Some(work) = resolve {
+            self.resolve_regexes(work);
+        }
+        Ok(pending)
+    }
+
+    /// Looks through all topics, on a thread that may take its time, and tells the group.
+    fn resolve_regexes(self: &Arc<Self>, work: ResolveRegexes) {
+        let coordinator = Arc::clone(self);
+        self.tasks.spawn_blocking(move || {
+            let group_id = Arc::clone(&work.group_id);
+            let image = coordinator.environment.image();
+            let resolved = work.run(&ImageTopics(&image), coordinator.runtime.now().wall_ms);
+            let told = coordinator.decide(&group_id, |shard, now| (shard.regexes_resolved(now, &resolved), ()));
+            if told.is_err() {
+                // Lost with the leadership, if it was that.
+                let _ = coordinator.decide(&group_id, |_, _| (GroupShard::regexes_not_resolved(&group_id), ()));
+            }
+        });
+    }
+
+    /// Topics changed from one image to the next; for the thread that applies the metadata.
+    pub fn topics_changed(&self, old: &MetadataImage, new: &MetadataImage) {
+        let changes = TopicChanges::between(old, new);
+        if changes.is_empty() {
+            return;
+        }
+        for partition in self.runtime.partitions() {
+            // A shard that is not loaded yet looks at all topics when it is.
+            let _ = self.runtime.decide(partition, |shard, _| (shard.topics_changed(&changes), ()));
+        }
+    }
+
+    /// What groups of the consumer protocol go by.
+    pub fn consumer_settings(&self, group_id: &str) -> consumer::Settings {
+        self.environment.consumer_settings(group_id)
     }
 
     fn ask_classic(

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::assignor::Assignor;
 use super::classic::ClassicSettings;
+use super::consumer::Settings;
 use crate::config::{BrokerConfig, GroupConfig};
 use crate::metadata::keys::ConfigResource;
 use crate::metadata::{ImagePublisher, MetadataImage};
@@ -36,6 +38,22 @@ impl GroupEnvironment {
             max_size: groups.max_size,
             initial_rebalance_delay: Duration::from_millis(groups.initial_rebalance_delay_ms.into()),
             new_member_join_timeout: ClassicSettings::NEW_MEMBER_JOIN_TIMEOUT,
+        }
+    }
+
+    /// What a group of the consumer protocol goes by.
+    pub fn consumer_settings(&self, group_id: &str) -> Settings {
+        let (groups, group) = (&self.config.groups, self.group_config(group_id));
+        let assignors = groups.consumer_assignors.iter().filter_map(|name| Assignor::from_name(name));
+        Settings {
+            session_timeout: Duration::from_millis(group.consumer_session_timeout_ms.max(0) as u64),
+            heartbeat_interval_ms: group.consumer_heartbeat_interval_ms,
+            assignment_interval_ms: group.consumer_assignment_interval_ms.into(),
+            regex_refresh_interval_ms: groups.consumer_regex_refresh_interval_ms as i64,
+            max_size: groups.consumer_max_size,
+            classic_max_size: groups.max_size,
+            assignors: assignors.collect(),
+            migration_policy: groups.consumer_migration_policy,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::classic::{
     self, ClassicChange, ClassicDecision, ClassicGroup, ClassicReply, ClassicSettings, ClassicTimer,
 };
+use super::consumer::{ConsumerGroup, MemberTimer, SoftChange};
 use super::environment::GroupEnvironment;
 use super::records::{GroupKey, GroupMetadataValue, GroupRecord, RecordError};
 use crate::coordinator::{Decision, EncodedRecord, Machine, Now, RecordOrigin, ReplayError, Timer};
@@ -17,25 +18,28 @@ pub type GroupId = Arc<str>;
 #[derive(Debug)]
 pub enum Group {
     Classic(ClassicGroup),
+    Consumer(ConsumerGroup),
 }
 
 /// What lies in one partition: every group whose id belongs to it.
 #[derive(Debug)]
 pub struct GroupShard {
-    groups: HashMap<GroupId, Group>,
-    environment: GroupEnvironment,
+    pub(super) groups: HashMap<GroupId, Group>,
+    pub(super) environment: GroupEnvironment,
 }
 
 /// A change that no record tells of.
 #[derive(Debug)]
 pub enum GroupSoftChange {
     Classic(GroupId, ClassicChange),
+    Consumer(GroupId, SoftChange),
 }
 
 /// What a group waits for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GroupTimer {
     Classic(GroupId, ClassicTimer),
+    Consumer(GroupId, MemberTimer),
 }
 
 impl GroupShard {
@@ -51,16 +55,22 @@ impl GroupShard {
         self.groups.iter()
     }
 
-    /// Lets the classic protocol decide about a group that is not there or speaks it.
+    /// Lets the classic protocol decide about a group that is not there or speaks it. An empty group of the consumer
+    /// protocol is in nobody's way.
     pub fn decide_classic(
         &self,
         group_id: &GroupId,
         decide: impl FnOnce(Option<&ClassicGroup>, &ClassicSettings) -> ClassicDecision,
     ) -> Decision<Self> {
-        let group = self.group(group_id).map(|group| match group {
-            Group::Classic(group) => group,
-        });
-        classic_decision(group_id, decide(group, &self.environment.classic_settings()))
+        let group = match self.group(group_id) {
+            Some(Group::Classic(group)) => Some(group),
+            _ => None,
+        };
+        let mut decision = classic_decision(group_id, decide(group, &self.environment.classic_settings()));
+        if let Some(Group::Consumer(empty)) = self.group(group_id).filter(|_| !decision.soft.is_empty()) {
+            decision.records.splice(0..0, empty.tombstones());
+        }
+        decision
     }
 
     fn apply_group_metadata(&mut self, group_id: GroupId, value: Option<GroupMetadataValue>) {
@@ -69,13 +79,16 @@ impl GroupShard {
                 self.groups.insert(group_id, Group::Classic(ClassicGroup::from_record(value)));
             }
             None => {
-                self.groups.remove(&group_id);
+                // After a change of protocol the log may still hold the tombstone of the classic group.
+                if !matches!(self.groups.get(&group_id), Some(Group::Consumer(_))) {
+                    self.groups.remove(&group_id);
+                }
             }
         }
     }
 }
 
-fn classic_decision(group_id: &GroupId, decision: ClassicDecision) -> Decision<GroupShard> {
+pub(super) fn classic_decision(group_id: &GroupId, decision: ClassicDecision) -> Decision<GroupShard> {
     let record = |value| GroupRecord::GroupMetadata(GroupKey::new(&**group_id), Some(value));
     Decision {
         records: decision.record.map(record).into_iter().collect(),
@@ -118,6 +131,16 @@ impl Machine for GroupShard {
     fn apply(&mut self, record: GroupRecord, _offset: Offset) {
         match record {
             GroupRecord::GroupMetadata(key, value) => self.apply_group_metadata(key.group_id.into(), value),
+            GroupRecord::ConsumerGroupMetadata(..)
+            | GroupRecord::ConsumerGroupPartitionMetadata(..)
+            | GroupRecord::ConsumerGroupMemberMetadata(..)
+            | GroupRecord::ConsumerGroupTargetAssignmentMetadata(..)
+            | GroupRecord::ConsumerGroupTargetAssignmentMember(..)
+            | GroupRecord::ConsumerGroupCurrentMemberAssignment(..)
+            | GroupRecord::ConsumerGroupRegularExpression(..) => {
+                let group_id = GroupId::from(record.group_id());
+                self.apply_consumer_record(group_id, record);
+            }
             _ => {}
         }
     }
@@ -132,6 +155,11 @@ impl Machine for GroupShard {
                     change.apply(group);
                 }
             }
+            GroupSoftChange::Consumer(group_id, change) => {
+                if let Some(Group::Consumer(group)) = self.groups.get_mut(&group_id) {
+                    group.apply_soft(change);
+                }
+            }
         }
     }
 
@@ -139,8 +167,12 @@ impl Machine for GroupShard {
         let settings = self.environment.classic_settings();
         let mut all = Decision::default();
         for (group_id, group) in &self.groups {
-            let Group::Classic(group) = group;
-            let decision = classic_decision(group_id, classic::on_loaded(group_id, group, &settings, now));
+            let decision = match group {
+                Group::Classic(group) => {
+                    classic_decision(group_id, classic::on_loaded(group_id, group, &settings, now))
+                }
+                Group::Consumer(group) => self.consumer_loaded(now, group_id, group),
+            };
             all.records.extend(decision.records);
             all.soft.extend(decision.soft);
             all.timers.extend(decision.timers);
@@ -155,8 +187,9 @@ impl Machine for GroupShard {
                     let settings = self.environment.classic_settings();
                     classic_decision(&group_id, classic::on_timer(&group_id, group, &settings, now, timer))
                 }
-                None => Decision::default(),
+                _ => Decision::default(),
             },
+            GroupTimer::Consumer(group_id, timer) => self.consumer_timer(now, &group_id, &timer),
         }
     }
 }

@@ -6,17 +6,22 @@
 //!
 //! ```text
 //!  GroupCoordinator ─▶ CoordinatorRuntime ─▶ GroupShard ─┬▶ classic*   join, sync, heartbeat, leave
-//!   one per broker      one shard a          routes by   └▶ ...        one machine a protocol
-//!                       partition            group
+//!   one per broker      one shard a          routes by   ├▶ consumer*  heartbeat; assignor* decides who gets what
+//!                       partition            group       └▶ ...        one machine a protocol
 //! ```
 
+mod consumer_groups;
 mod coordinator;
 mod environment;
 mod group_shard;
+mod image_topics;
 
+pub mod assignor;
 pub mod classic;
+pub mod consumer;
 pub mod records;
 
+pub use consumer_groups::TopicChanges;
 pub use coordinator::{GroupCoordinator, GroupCoordinatorParts};
 pub use environment::GroupEnvironment;
 pub use group_shard::{Group, GroupId, GroupShard};

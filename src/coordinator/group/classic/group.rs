@@ -188,7 +188,7 @@ impl ClassicGroup {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         matches!(self.phase, Phase::Empty)
     }
 

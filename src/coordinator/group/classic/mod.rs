@@ -23,6 +23,7 @@
 //! Sources: KIP-62 (rebalance timeout), KIP-134 (initial delay), KIP-345 (static members), KIP-394 (member id required),
 //! KIP-389 (size limit), KIP-559 (protocol type and name in replies), KIP-800 (reasons), KIP-814 (skipped assignment).
 
+mod conversion;
 mod describe;
 mod group;
 mod heartbeat;
@@ -40,6 +41,7 @@ mod turn;
 #[cfg(test)]
 mod tests;
 
+pub use conversion::{ConvertedMember, from_consumer_group};
 pub use describe::{DescribedClassicGroup, DescribedClassicMember};
 pub use group::{ClassicGroup, ClassicGroupState};
 pub use heartbeat::{Heartbeat, heartbeat};

@@ -1,0 +1,4 @@
+mod harness;
+mod laws;
+mod rules;
+mod scripts;
