@@ -8,6 +8,7 @@
 //! - [`node`]: the process: start, stop, kill, restart on the same directory and port.
 //! - [`wire`]: a connection that speaks the protocol without any client library in between.
 //! - [`batch`]: record batches byte by byte.
+//! - [`classic_member`]: members of classic groups, by hand.
 //! - [`tool`]: command line clients with a deadline: kcat, Kafka's own tools, the Java suites.
 //! - [`wait`]: polling with a deadline; nothing here merely sleeps.
 //! - [`http`]: one GET, for the admin port.
@@ -21,6 +22,7 @@
 pub mod batch;
 pub mod bomb;
 pub mod bystander;
+pub mod classic_member;
 pub mod http;
 pub mod librdkafka;
 pub mod node;

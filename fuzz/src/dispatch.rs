@@ -22,7 +22,7 @@ use super::input::Input;
 use broker::Broker;
 pub use broker::records;
 
-const CAPS: FrameCaps = FrameCaps { produce_bytes: 64 << 10, other_bytes: 32 << 10 };
+const CAPS: FrameCaps = FrameCaps { large_bytes: 64 << 10, other_bytes: 32 << 10 };
 /// A large frame takes all of it.
 const MEMORY_BYTES: usize = 512 << 10;
 /// Bytes of a frame that say how large it may be.

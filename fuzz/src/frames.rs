@@ -3,8 +3,9 @@
 use bytes::BytesMut;
 use ottla::protocol::frame::{self, FrameCaps, FrameError, Front};
 use ottla::protocol::header::RequestPrefix;
+use ottla::protocol::parts::has_large_frames;
 
-const CAPS: FrameCaps = FrameCaps { produce_bytes: 4096, other_bytes: 1024 };
+const CAPS: FrameCaps = FrameCaps { large_bytes: 4096, other_bytes: 1024 };
 
 pub fn run(data: &[u8]) {
     let mut buffer = BytesMut::from(data);
@@ -18,7 +19,7 @@ pub fn run(data: &[u8]) {
         let frame = frame::take(&mut buffer);
         assert_eq!(before, frame::SIZE_BYTES + frame.len() + buffer.len());
         let prefix = RequestPrefix::read(&frame).expect("a frame that was let through holds a prefix");
-        let cap_bytes = if prefix.api_key == 0 { CAPS.produce_bytes } else { CAPS.other_bytes };
+        let cap_bytes = if has_large_frames(prefix.api_key) { CAPS.large_bytes } else { CAPS.other_bytes };
         assert!(frame.len() <= cap_bytes as usize);
     }
 }

@@ -9,6 +9,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "a handler owns its request, also where it only reads it")]
 
 mod context;
+mod groups;
 mod leaders;
 mod reply;
 mod table;
@@ -21,10 +22,12 @@ mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
@@ -32,14 +35,19 @@ mod describe_topic_partitions;
 mod elect_leaders;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 mod unregister_broker;
 mod update_features;
 
@@ -54,11 +62,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::protocol::header::{HeaderError, RequestPrefix, read_request_header};
-use crate::protocol::produce_parts::{MAX_PRODUCE_PARTS, has_too_many_parts};
+use crate::protocol::parts::{MAX_PARTS, has_too_many_parts};
 use crate::protocol::wire::ProtoError;
 use crate::protocol::wire::protocol::{Decodable, HeaderVersion, StrBytes};
-
-const PRODUCE_KEY: i16 = 0;
 
 /// What became of a request that was read.
 pub enum Started {
@@ -76,7 +82,7 @@ pub enum Refusal {
     UnknownApi(i16),
     #[error("{api} version {version} is not served")]
     UnsupportedVersion { api: &'static str, version: i16 },
-    #[error("a Produce request of more than {MAX_PRODUCE_PARTS} topics, partitions and tagged fields")]
+    #[error("a request of more than {MAX_PARTS} elements and tagged fields")]
     TooManyParts,
     #[error(transparent)]
     Header(#[from] HeaderError),
@@ -98,7 +104,7 @@ pub fn start(connection: &Arc<ConnectionContext>, frame: Bytes) -> Result<(Start
         }
         return Err(Refusal::UnsupportedVersion { api: row.name, version: prefix.api_version });
     }
-    if row.key == PRODUCE_KEY && frame.len() > MAX_PRODUCE_PARTS && has_too_many_parts(&frame, prefix.api_version) {
+    if frame.len() > MAX_PARTS && has_too_many_parts(&frame, row.key, prefix.api_version) {
         return Err(Refusal::TooManyParts);
     }
     let outcome = (row.start)(row, connection, prefix, frame)?;

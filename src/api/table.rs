@@ -7,12 +7,7 @@ use bytes::Bytes;
 
 use super::context::ConnectionContext;
 use super::{
-    Outcome, Refusal, alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe,
-    consumer_group_heartbeat, create_partitions, create_topics, decode, delete_records, delete_topics,
-    describe_cluster, describe_configs, describe_log_dirs, describe_producers, describe_quorum,
-    describe_topic_partitions, elect_leaders, fetch, find_coordinator, incremental_alter_configs, init_producer_id,
-    list_config_resources, list_offsets, list_partition_reassignments, metadata, offset_for_leader_epoch, produce,
-    unregister_broker, update_features,
+    Outcome, Refusal, alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, decode, delete_groups, delete_records, delete_topics, describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata, offset_for_leader_epoch, produce, sync_group, unregister_broker, update_features,
 };
 use crate::protocol::header::RequestPrefix;
 
@@ -52,6 +47,12 @@ pub static TABLE: &[ApiRow] = &[
     row!(2, "ListOffsets", 1..=11, list_offsets::handle),
     row!(3, "Metadata", 0..=13, metadata::handle),
     row!(10, "FindCoordinator", 0..=6, find_coordinator::handle),
+    row!(11, "JoinGroup", 0..=9, join_group::handle),
+    row!(12, "Heartbeat", 0..=4, heartbeat::handle),
+    row!(13, "LeaveGroup", 0..=5, leave_group::handle),
+    row!(14, "SyncGroup", 0..=5, sync_group::handle),
+    row!(15, "DescribeGroups", 0..=6, describe_groups::handle),
+    row!(16, "ListGroups", 0..=5, list_groups::handle),
     row!(18, "ApiVersions", 0..=5, api_versions::handle),
     row!(19, "CreateTopics", 2..=7, create_topics::handle),
     row!(20, "DeleteTopics", 1..=6, delete_topics::handle),
@@ -62,7 +63,17 @@ pub static TABLE: &[ApiRow] = &[
     row!(33, "AlterConfigs", 0..=2, alter_configs::handle),
     row!(35, "DescribeLogDirs", 1..=5, describe_log_dirs::handle),
     row!(37, "CreatePartitions", 0..=3, create_partitions::handle),
-    row!(43, "ElectLeaders", 0..=2, elect_leaders::handle),
+    DeleteGroups,
+    ElectLeaders,
+    0,
+    2,
+    3,
+    42,
+    43,
+    delete_groups,
+    elect_leaders,
+    handle,
+    row,
     row!(44, "IncrementalAlterConfigs", 0..=1, incremental_alter_configs::handle),
     row!(45, "AlterPartitionReassignments", 0..=1, alter_partition_reassignments::handle),
     row!(46, "ListPartitionReassignments", 0..=0, list_partition_reassignments::handle),

@@ -2,6 +2,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::parts::{MAX_PARTS, PRODUCE, has_large_frames};
+
 /// Bytes of the size field in front of each frame.
 pub const SIZE_BYTES: usize = 4;
 /// Bytes from which the cap of a frame can be told: its size and its API key.
@@ -9,33 +11,37 @@ const CAP_KNOWN_BYTES: usize = SIZE_BYTES + 2;
 /// No request header is shorter: API key, version and correlation id.
 pub const MIN_FRAME_BYTES: i32 = 8;
 
-const PRODUCE_API_KEY: i16 = 0;
 /// What legal input of the other APIs grows by when it is decoded and answered: a few bytes on the wire become a
 /// structure with several vectors (35 times their size), and another one in the response. Records of a Produce request
 /// stay slices of the frame.
 const DECODED_FACTOR: usize = 64;
-/// What a frame other than Produce may always, and at most, hold.
+/// What a group keeps of a frame is copied out of it.
+const KEPT_FACTOR: usize = 2;
+/// What one part of a request takes that has no more than [`MAX_PARTS`] of them, beside its own bytes.
+const PART_BYTES: usize = 512;
+/// What a frame of the other APIs may always, and at most, hold.
 const MIN_OTHER_BYTES: usize = 1024 * 1024;
 const MAX_OTHER_BYTES: usize = 32 * 1024 * 1024;
 
 /// How large a frame may be.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameCaps {
-    /// `socket.request.max.bytes`: for Produce, whose size is the client's batches.
-    pub produce_bytes: i32,
+    /// `socket.request.max.bytes`: for Produce, whose size is the client's batches, and for JoinGroup and SyncGroup, whose
+    /// size is the members' subscriptions and assignments.
+    pub large_bytes: i32,
     /// For every other API: none needs more, and decoding multiplies what arrives.
     pub other_bytes: i32,
 }
 
 impl FrameCaps {
-    /// Caps under which no frame takes more than `memory_bytes` when it is decoded, large Produce frames excepted.
-    pub fn within(produce_bytes: i32, memory_bytes: usize) -> Self {
+    /// Caps under which no frame takes more than `memory_bytes` when it is decoded, large ones excepted.
+    pub fn within(large_bytes: i32, memory_bytes: usize) -> Self {
         let other_bytes = (memory_bytes / DECODED_FACTOR).clamp(MIN_OTHER_BYTES, MAX_OTHER_BYTES);
-        Self { produce_bytes, other_bytes: other_bytes as i32 }
+        Self { large_bytes, other_bytes: other_bytes as i32 }
     }
 
     fn for_api(self, api_key: i16) -> i32 {
-        if api_key == PRODUCE_API_KEY { self.produce_bytes } else { self.produce_bytes.min(self.other_bytes) }
+        if has_large_frames(api_key) { self.large_bytes } else { self.large_bytes.min(self.other_bytes) }
     }
 }
 
@@ -72,8 +78,8 @@ pub fn inspect(buffer: &BytesMut, caps: FrameCaps) -> Result<Front, FrameError> 
         return Err(FrameError::TooShort { size_bytes });
     }
     // Whoever sends such a size may send nothing more: do not wait for the API key.
-    if size_bytes > caps.produce_bytes {
-        return Err(FrameError::TooLargeForAny { size_bytes, cap_bytes: caps.produce_bytes });
+    if size_bytes > caps.large_bytes {
+        return Err(FrameError::TooLargeForAny { size_bytes, cap_bytes: caps.large_bytes });
     }
     if buffer.len() < CAP_KNOWN_BYTES {
         return Ok(Front::Unknown);
@@ -92,7 +98,13 @@ pub fn inspect(buffer: &BytesMut, caps: FrameCaps) -> Result<Front, FrameError> 
 }
 
 fn decoded_bytes(total_bytes: usize, api_key: i16) -> usize {
-    if api_key == PRODUCE_API_KEY { total_bytes } else { total_bytes * DECODED_FACTOR }
+    match api_key {
+        PRODUCE => total_bytes,
+        _ if has_large_frames(api_key) => {
+            (total_bytes * DECODED_FACTOR).min(total_bytes * KEPT_FACTOR + MAX_PARTS * PART_BYTES)
+        }
+        _ => total_bytes * DECODED_FACTOR,
+    }
 }
 
 /// Takes the whole frame at the front, without its size field. Only after [`inspect`] said [`Front::Whole`].
@@ -105,7 +117,7 @@ pub fn take(buffer: &mut BytesMut) -> Bytes {
 mod tests {
     use super::*;
 
-    const CAPS: FrameCaps = FrameCaps { produce_bytes: 1000, other_bytes: 100 };
+    const CAPS: FrameCaps = FrameCaps { large_bytes: 1000, other_bytes: 100 };
 
     fn front(bytes: &[u8]) -> Result<Front, FrameError> {
         inspect(&BytesMut::from(bytes), CAPS)
@@ -122,6 +134,16 @@ mod tests {
         assert_eq!(front(&1001i32.to_be_bytes()), Err(refused));
         assert_eq!(front(&[0, 0, 0, 7]), Err(FrameError::TooShort { size_bytes: 7 }));
         assert_eq!(front(&[255, 255, 255, 255]), Err(FrameError::TooShort { size_bytes: -1 }));
+    }
+
+    #[test]
+    fn what_groups_keep_may_be_large() {
+        assert_eq!(front(&[0, 0, 0, 200, 0, 11]), Ok(Front::Partial { total_bytes: 204, decoded_bytes: 204 * 64 }));
+        assert_eq!(decoded_bytes(50 << 20, 14), (100 << 20) + MAX_PARTS * PART_BYTES, "not 64 times as much");
+        assert_eq!(
+            front(&[0, 0, 0, 200, 0, 12]).unwrap_err(),
+            FrameError::TooLarge { size_bytes: 200, api_key: 12, cap_bytes: 100 }
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@
 //! - [`batch`] views the 61 bytes in front of the records, which is all that most batches are looked at.
 //! - [`records`] walks over the records themselves and builds batches; [`compression`] opens and closes them, under a
 //!   cap; [`recompress`] turns a batch into one of another codec.
-//! - [`produce_parts`] tells before a Produce request is decoded whether it has too many parts.
+//! - [`parts`] tells before a request whose frame may be large is decoded whether it has too many parts.
 //!
 //! Everything here takes bytes that a stranger has chosen. Lengths and counts are checked against what is there
 //! before anything is allocated, decompression has a cap, and malformed input is an error, never a panic: `fuzz/`
@@ -33,8 +33,8 @@ pub mod fetch_response;
 pub mod frame;
 pub mod header;
 pub mod messages;
+pub mod parts;
 pub mod piece;
-pub mod produce_parts;
 pub mod recompress;
 pub mod records;
 pub(crate) mod varint;

@@ -1,11 +1,13 @@
 //! The group coordinator of a broker: what handlers call.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::administration::Deletions;
 use super::classic::{self, ClassicReply};
 use super::consumer::{self, GroupError, HeartbeatReply, ResolveRegexes};
 use super::consumer_groups::TopicChanges;
@@ -26,6 +28,13 @@ use crate::time::Clock;
 
 /// Where groups and committed offsets lie.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// What becomes of the groups of one shard that are to be deleted.
+#[derive(Debug)]
+pub struct ShardDeletion {
+    pub group_ids: Vec<GroupId>,
+    pub deletion: Result<Pending<Deletions>, CoordinatorError>,
+}
 
 /// What a group coordinator is made of.
 #[derive(Debug)]
@@ -199,6 +208,19 @@ impl GroupCoordinator {
         read: impl FnOnce(&GroupShard) -> R,
     ) -> Result<Pending<R>, CoordinatorError> {
         self.runtime.read(self.partition_of(group_id), read)
+    }
+
+    /// Deletes groups without members, with their offsets: what became of the groups of each shard.
+    pub fn delete(&self, group_ids: impl IntoIterator<Item = GroupId>) -> Vec<ShardDeletion> {
+        let mut by_partition: BTreeMap<PartitionIndex, Vec<GroupId>> = BTreeMap::new();
+        for group_id in group_ids {
+            by_partition.entry(self.partition_of(&group_id)).or_default().push(group_id);
+        }
+        let delete = |(partition, group_ids): (PartitionIndex, Vec<GroupId>)| {
+            let deletion = self.runtime.decide(partition, |shard, _| shard.delete(&group_ids));
+            ShardDeletion { group_ids, deletion }
+        };
+        by_partition.into_iter().map(delete).collect()
     }
 
     /// Looks at every shard that is here; those that are not loaded yet answer with an error.

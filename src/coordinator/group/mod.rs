@@ -10,6 +10,7 @@
 //!                       partition            group       └▶ ...        one machine a protocol
 //! ```
 
+mod administration;
 mod consumer_groups;
 mod coordinator;
 mod environment;
@@ -21,7 +22,8 @@ pub mod classic;
 pub mod consumer;
 pub mod records;
 
+pub use administration::{Deletions, GroupRefusal, GroupType, ListFilter, ListedGroup};
 pub use consumer_groups::TopicChanges;
-pub use coordinator::{GroupCoordinator, GroupCoordinatorParts};
+pub use coordinator::{GroupCoordinator, GroupCoordinatorParts, ShardDeletion};
 pub use environment::GroupEnvironment;
 pub use group_shard::{Group, GroupId, GroupShard};

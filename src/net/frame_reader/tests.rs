@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-const CAPS: FrameCaps = FrameCaps { produce_bytes: 10 << 20, other_bytes: 1 << 20 };
+const CAPS: FrameCaps = FrameCaps { large_bytes: 10 << 20, other_bytes: 1 << 20 };
 const METADATA: [u8; 2] = [0, 3];
 const PRODUCE: [u8; 2] = [0, 0];
 

@@ -1,0 +1,46 @@
+//! DeleteGroups (key 42), versions 0-3: groups without members, of any type, with their offsets.
+//!
+//! - 2: flexible
+//! - 3: a message with each error
+
+use std::collections::BTreeSet;
+
+use super::groups::{own, text};
+use super::{Outcome, RequestContext};
+use crate::coordinator::group::{GroupId, GroupRefusal, ShardDeletion};
+use crate::protocol::messages::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
+use crate::protocol::wire::protocol::StrBytes;
+
+pub(super) fn handle(cx: RequestContext, request: DeleteGroupsRequest) -> Outcome {
+    // Each once, however often it is named.
+    let group_ids: BTreeSet<GroupId> = request.groups_names.iter().map(|group_id| own(group_id)).collect();
+    let shards = cx.services().groups.delete(group_ids);
+    let reply_context = cx.clone();
+    cx.reply_later(async move {
+        let mut response = DeleteGroupsResponse::default();
+        for ShardDeletion { group_ids, deletion } in shards {
+            let results = match deletion {
+                Ok(deletion) => deletion.done().await,
+                Err(error) => Err(error),
+            };
+            let results = results.unwrap_or_else(|error| {
+                let refusal = || GroupRefusal { code: error.code(), message: error.to_string() };
+                group_ids.into_iter().map(|group_id| (group_id, Err(refusal()))).collect()
+            });
+            let results = results.into_iter().map(|(group_id, result)| on_wire(&reply_context, &group_id, result));
+            response.results.extend(results);
+        }
+        response
+    })
+}
+
+fn on_wire(cx: &RequestContext, group_id: &str, result: Result<(), GroupRefusal>) -> DeletableGroupResult {
+    let mut on_wire = DeletableGroupResult::default();
+    on_wire.base.group_id = text(group_id).into();
+    if let Err(refusal) = result {
+        cx.count_error(refusal.code);
+        on_wire.base.error_code = refusal.code.code();
+        on_wire.error_message = Some(StrBytes::from_string(refusal.message));
+    }
+    on_wire
+}
