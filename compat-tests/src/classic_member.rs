@@ -113,8 +113,13 @@ pub struct ClassicMember {
 impl ClassicMember {
     /// Not joined yet.
     pub fn new(node: &Node, group: &str) -> Self {
+        Self::on(node.wire(), group)
+    }
+
+    /// As [`new`](Self::new), on a connection that others have used before.
+    pub fn on(wire: Wire, group: &str) -> Self {
         Self {
-            wire: node.wire(),
+            wire,
             group: group.to_owned(),
             member_id: String::new(),
             instance_id: None,

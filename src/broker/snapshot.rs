@@ -17,6 +17,7 @@ pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: Br
     let purgatory =
         |operation, waiting: &AtomicUsize| Purgatory { operation, waiting: waiting.load(Ordering::Relaxed) };
     let (used, available) = memory.used_and_available_bytes();
+    let groups = services.groups.counts();
     let process = crate::io::ProcessIo::now();
     Snapshot {
         broker_state,
@@ -26,7 +27,10 @@ pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: Br
         purgatories: vec![
             purgatory("Produce", &services.waiting.produce),
             purgatory("Fetch", &services.waiting.fetch),
+            Purgatory { operation: "Rebalance", waiting: groups.preparing_rebalance },
+            Purgatory { operation: "Heartbeat", waiting: groups.members },
         ],
+        groups,
         fetch_sessions: sessions,
         fetch_session_partitions: session_partitions,
         request_memory_used_bytes: used,

@@ -148,6 +148,11 @@ impl<M: Machine> CoordinatorRuntime<M> {
         self.decide(partition, |machine, _| (Decision::default(), read(machine)))
     }
 
+    /// Looks at every state that is here, for what needs no commit: numbers for operators.
+    pub fn look<R>(&self, look: impl Fn(&M) -> R) -> Vec<R> {
+        self.shards.load().values().filter_map(|shard| shard.look(&look).ok()).collect()
+    }
+
     /// The partitions whose coordinator is here.
     pub fn partitions(&self) -> Vec<PartitionIndex> {
         self.shards.load().keys().copied().collect()

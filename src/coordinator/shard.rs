@@ -80,6 +80,11 @@ impl<M: Machine> Shard<M> {
         *self.state.lock() = State::Lost;
     }
 
+    /// Looks at the state, which may not be committed.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&M) -> R) -> Result<R, CoordinatorError> {
+        self.with_active(|active| Ok(look(&active.machine)))
+    }
+
     /// Makes a decision whose reply is known at once.
     pub(super) fn decide<R>(
         &self,

@@ -38,7 +38,7 @@ pub use metrics::Counter;
 pub use network::{ConnectionMetrics, ListenerMetrics, NetworkMetrics};
 pub use rare::RareEvents;
 pub use request::{ApiMetrics, RequestMetrics, RequestTimes};
-pub use snapshot::{BrokerState, ControllerSnapshot, PartitionSnapshot, Purgatory, Snapshot};
+pub use snapshot::{BrokerState, ControllerSnapshot, GroupCounts, PartitionSnapshot, Purgatory, Snapshot};
 pub use summary::Summary;
 pub use topic::{BrokerTopicMetrics, Count, TopicCounters, TopicMetrics};
 

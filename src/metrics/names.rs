@@ -101,6 +101,13 @@ families! {
 
     PURGATORY_SIZE Gauge "kafka_server_delayedoperationpurgatory_purgatorysize" "Operations held in a purgatory."
     PURGATORY_DELAYED Gauge "kafka_server_delayedoperationpurgatory_numdelayedoperations" "Operations that wait."
+    GROUPS Gauge "kafka_coordinator_group_groupmetadatamanager_numgroups" "Groups that this broker coordinates."
+    GROUPS_PREPARING Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupspreparingrebalance" "Classic groups whose members are to join again."
+    GROUPS_COMPLETING Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupscompletingrebalance" "Classic groups whose leader is to assign."
+    GROUPS_STABLE Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupsstable" "Classic groups whose members are at work."
+    GROUPS_EMPTY Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupsempty" "Classic groups without members."
+    GROUPS_DEAD Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupsdead" "Classic groups that are being removed: none, since removal takes no time."
+
     FETCH_SESSIONS Gauge "kafka_server_fetchsessioncache_numincrementalfetchsessions" "Fetch sessions cached (KIP-227)."
     FETCH_SESSION_PARTITIONS Gauge "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached" "Partitions in cached fetch sessions."
     FETCH_SESSION_EVICTIONS Counter "kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total" "Fetch sessions evicted for newer ones."

@@ -20,6 +20,7 @@ pub struct Snapshot {
     /// Where this broker is the controller.
     pub controller: Option<ControllerSnapshot>,
     pub purgatories: Vec<Purgatory>,
+    pub groups: GroupCounts,
     pub fetch_sessions: usize,
     pub fetch_session_partitions: usize,
     /// Memory that requests in flight hold, and what is left below the limit.
@@ -82,6 +83,31 @@ pub struct Purgatory {
     /// Kafka's word for it: `Produce`, `Fetch`, `Rebalance`, `Heartbeat`.
     pub operation: &'static str,
     pub waiting: usize,
+}
+
+/// The groups that this broker coordinates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupCounts {
+    /// Of every type.
+    pub groups: usize,
+    /// Of classic groups.
+    pub preparing_rebalance: usize,
+    pub completing_rebalance: usize,
+    pub stable: usize,
+    pub empty: usize,
+    /// Members of classic groups.
+    pub members: usize,
+}
+
+impl GroupCounts {
+    fn render(&self, out: &mut Exposition) {
+        out.single(&names::GROUPS, self.groups);
+        out.single(&names::GROUPS_PREPARING, self.preparing_rebalance);
+        out.single(&names::GROUPS_COMPLETING, self.completing_rebalance);
+        out.single(&names::GROUPS_STABLE, self.stable);
+        out.single(&names::GROUPS_EMPTY, self.empty);
+        out.single(&names::GROUPS_DEAD, 0);
+    }
 }
 
 impl PartitionSnapshot {
@@ -166,6 +192,7 @@ impl Snapshot {
                 out.sample(family, &[("delayedOperation", purgatory.operation)], purgatory.waiting);
             }
         }
+        self.groups.render(out);
         for (family, bytes) in
             [(&names::DISK_READ_BYTES, self.disk_read_bytes), (&names::DISK_WRITE_BYTES, self.disk_write_bytes)]
         {

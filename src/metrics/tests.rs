@@ -256,6 +256,7 @@ fn a_snapshot_gives_sums_and_series() {
             ..ControllerSnapshot::default()
         }),
         purgatories: vec![Purgatory { operation: "Fetch", waiting: 4 }],
+        groups: GroupCounts { groups: 5, preparing_rebalance: 1, stable: 3, empty: 1, ..GroupCounts::default() },
         ..Snapshot::default()
     };
     let page = parse(&Metrics::new().render(&snapshot));
@@ -272,6 +273,9 @@ fn a_snapshot_gives_sums_and_series() {
     assert_eq!(page["kafka_brokers"], 1.0);
     assert_eq!(page["kafka_broker_info{id=\"1\",address=\"here:9092\"}"], 1.0);
     assert_eq!(page["kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation=\"Fetch\"}"], 4.0);
+    let groups = |name: &str| page[&format!("kafka_coordinator_group_groupmetadatamanager_numgroups{name}")];
+    assert_eq!((groups(""), groups("preparingrebalance"), groups("stable")), (5.0, 1.0, 3.0));
+    assert_eq!((groups("empty"), groups("completingrebalance"), groups("dead")), (1.0, 0.0, 0.0));
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::classic::{ClassicGroup, DescribedClassicGroup};
+use super::classic::{ClassicGroup, ClassicGroupState, DescribedClassicGroup};
 use super::group_shard::{Group, GroupId, GroupShard};
 use super::records::{GroupKey, GroupRecord};
 use crate::coordinator::Decision;
 use crate::error::ErrorCode;
+use crate::metrics::GroupCounts;
 
 /// Kafka's names of the protocols that groups speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +104,23 @@ impl GroupShard {
     pub fn list(&self, filter: &ListFilter) -> Vec<ListedGroup> {
         let listed = self.groups().map(|(group_id, group)| group.listed(group_id));
         listed.filter(|group| filter.passes(group)).collect()
+    }
+
+    pub(super) fn counts(&self) -> GroupCounts {
+        let mut counts = GroupCounts::default();
+        for (_, group) in self.groups() {
+            counts.groups += 1;
+            let Group::Classic(group) = group;
+            counts.members += group.member_count();
+            match group.state() {
+                ClassicGroupState::PreparingRebalance => counts.preparing_rebalance += 1,
+                ClassicGroupState::CompletingRebalance => counts.completing_rebalance += 1,
+                ClassicGroupState::Stable => counts.stable += 1,
+                ClassicGroupState::Empty => counts.empty += 1,
+                ClassicGroupState::Dead => {}
+            }
+        }
+        counts
     }
 
     /// A classic group as DescribeGroups tells of it.

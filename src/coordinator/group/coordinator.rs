@@ -22,6 +22,7 @@ use crate::coordinator::{
 use crate::error::ErrorCode;
 use crate::ids::{BrokerId, PartitionIndex};
 use crate::metadata::MetadataImage;
+use crate::metrics::GroupCounts;
 use crate::protocol::batch::Compression;
 use crate::replication::ReplicaManager;
 use crate::time::Clock;
@@ -221,6 +222,19 @@ impl GroupCoordinator {
             ShardDeletion { group_ids, deletion }
         };
         by_partition.into_iter().map(delete).collect()
+    }
+
+    /// The groups that are coordinated here, for the metrics.
+    pub fn counts(&self) -> GroupCounts {
+        let of_shards = self.runtime.look(GroupShard::counts);
+        of_shards.into_iter().fold(GroupCounts::default(), |sum, counts| GroupCounts {
+            groups: sum.groups + counts.groups,
+            preparing_rebalance: sum.preparing_rebalance + counts.preparing_rebalance,
+            completing_rebalance: sum.completing_rebalance + counts.completing_rebalance,
+            stable: sum.stable + counts.stable,
+            empty: sum.empty + counts.empty,
+            members: sum.members + counts.members,
+        })
     }
 
     /// Looks at every shard that is here; those that are not loaded yet answer with an error.
