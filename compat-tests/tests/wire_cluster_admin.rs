@@ -121,9 +121,8 @@ fn one_broker_has_nowhere_to_reassign_to() -> Result<()> {
         check("t", 9, None, UNKNOWN_TOPIC_OR_PARTITION)?;
         check("absent", 0, Some(&[1]), UNKNOWN_TOPIC_OR_PARTITION)?;
     }
-    let of = |topic| {
-        ListPartitionReassignmentsTopics::default().with_name(name(topic)).with_partition_indexes(vec![0, 9])
-    };
+    let of =
+        |topic| ListPartitionReassignmentsTopics::default().with_name(name(topic)).with_partition_indexes(vec![0, 9]);
     for topics in [None, Some(vec![]), Some(vec![of("t"), of("absent")])] {
         let request = ListPartitionReassignmentsRequest::default().with_timeout_ms(10_000).with_topics(topics);
         let response = wire.call(0, &request)?;
@@ -285,7 +284,12 @@ fn metadata_version_stays_where_it_is() -> Result<()> {
         for (level, kind, code, message) in [
             (30, UPGRADE, 0, ""),
             (29, UPGRADE, INVALID_UPDATE_VERSION, "Can't downgrade the version of this feature without setting"),
-            (29, SAFE_DOWNGRADE, INVALID_UPDATE_VERSION, "Unsupported metadata.version downgrade from 30 to 29. Refusing"),
+            (
+                29,
+                SAFE_DOWNGRADE,
+                INVALID_UPDATE_VERSION,
+                "Unsupported metadata.version downgrade from 30 to 29. Refusing",
+            ),
             (31, UPGRADE, INVALID_UPDATE_VERSION, "Local controller 1 only supports versions 7-30"),
             (6, SAFE_DOWNGRADE, INVALID_UPDATE_VERSION, "Local controller 1 only supports versions 7-30"),
             (-1, SAFE_DOWNGRADE, INVALID_UPDATE_VERSION, "A feature version cannot be less than 0."),
