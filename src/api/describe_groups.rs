@@ -5,6 +5,8 @@
 //! - 5: flexible
 //! - 6: a group that is not there is an error (KIP-1043); before, it is dead
 
+use indexmap::IndexSet;
+
 use super::groups::{own, text};
 use super::{Outcome, RequestContext};
 use crate::coordinator::CoordinatorError;
@@ -25,7 +27,9 @@ pub(super) fn handle(cx: RequestContext, request: DescribeGroupsRequest) -> Outc
     cx.reply_later(async move {
         let mut response = DescribeGroupsResponse::default();
         let tells_operations = request.include_authorized_operations && reply_context.version >= OPERATIONS_SINCE;
-        for group_id in request.groups {
+        // Each once: the answer is many times longer than the question.
+        let group_ids: IndexSet<GroupId> = request.groups.into_iter().collect();
+        for group_id in group_ids {
             let mut group = describe(&reply_context, group_id).await;
             if tells_operations && group.error_code == 0 {
                 group.authorized_operations = GROUP_OPERATIONS;

@@ -7,7 +7,13 @@ use bytes::Bytes;
 
 use super::context::ConnectionContext;
 use super::{
-    Outcome, Refusal, alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, decode, delete_groups, delete_records, delete_topics, describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata, offset_for_leader_epoch, produce, sync_group, unregister_broker, update_features,
+    Outcome, Refusal, alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe,
+    consumer_group_heartbeat, create_partitions, create_topics, decode, delete_groups, delete_records, delete_topics,
+    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum,
+    describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs,
+    init_producer_id, join_group, leave_group, list_config_resources, list_groups, list_offsets,
+    list_partition_reassignments, metadata, offset_for_leader_epoch, produce, sync_group, unregister_broker,
+    update_features,
 };
 use crate::protocol::header::RequestPrefix;
 

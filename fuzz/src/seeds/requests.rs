@@ -82,6 +82,12 @@ fn body(api_key: i16, version: i16) -> (bool, Bytes) {
         2 => encoded(&list_offsets(), version),
         3 => encoded(&metadata(), version),
         10 => encoded(&find_coordinator(version), version),
+        11 => encoded(&join_group(version), version),
+        12 => encoded(&heartbeat(), version),
+        13 => encoded(&leave_group(version), version),
+        14 => encoded(&sync_group(version), version),
+        15 => encoded(&wire::DescribeGroupsRequest::default().with_groups(vec![group()]), version),
+        16 => encoded(&list_groups(version), version),
         18 => encoded(&own::ApiVersionsRequest::from(api_versions(version)), version),
         19 => encoded(&create_topics(), version),
         20 => encoded(&delete_topics(version), version),
@@ -92,6 +98,7 @@ fn body(api_key: i16, version: i16) -> (bool, Bytes) {
         33 => encoded(&alter_configs(), version),
         35 => encoded(&describe_log_dirs(), version),
         37 => encoded(&create_partitions(), version),
+        42 => encoded(&delete_groups(), version),
         44 => encoded(&incremental_alter_configs(), version),
         60 => encoded(&wire::DescribeClusterRequest::default(), version),
         75 => encoded(&describe_topic_partitions(), version),
@@ -147,6 +154,65 @@ fn metadata() -> wire::MetadataRequest {
 fn find_coordinator(version: i16) -> wire::FindCoordinatorRequest {
     let request = wire::FindCoordinatorRequest::default();
     if version < 4 { request.with_key(text("g")) } else { request.with_coordinator_keys(vec![text("g")]) }
+}
+
+fn group() -> wire::GroupId {
+    text("g").into()
+}
+
+fn join_group(version: i16) -> wire::JoinGroupRequest {
+    use wire::join_group_request::JoinGroupRequestProtocol;
+    let protocol =
+        JoinGroupRequestProtocol::default().with_name(text("range")).with_metadata(Bytes::from_static(&[0; 6]));
+    let mut request = wire::JoinGroupRequest::default()
+        .with_group_id(group())
+        .with_session_timeout_ms(10_000)
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![protocol]);
+    if version >= 1 {
+        request.rebalance_timeout_ms = 10_000;
+    }
+    request
+}
+
+fn heartbeat() -> wire::HeartbeatRequest {
+    wire::HeartbeatRequest::default().with_group_id(group()).with_generation_id(1).with_member_id(text("m"))
+}
+
+fn leave_group(version: i16) -> wire::LeaveGroupRequest {
+    use wire::leave_group_request::MemberIdentity;
+    let request = wire::LeaveGroupRequest::default().with_group_id(group());
+    if version < 3 {
+        return request.with_member_id(text("m"));
+    }
+    request.with_members(vec![MemberIdentity::default().with_member_id(text("m"))])
+}
+
+fn sync_group(version: i16) -> wire::SyncGroupRequest {
+    use wire::sync_group_request::SyncGroupRequestAssignment;
+    let assignment =
+        SyncGroupRequestAssignment::default().with_member_id(text("m")).with_assignment(Bytes::from_static(&[0; 6]));
+    let request = wire::SyncGroupRequest::default()
+        .with_group_id(group())
+        .with_generation_id(1)
+        .with_member_id(text("m"))
+        .with_assignments(vec![assignment]);
+    if version < 5 {
+        return request;
+    }
+    request.with_protocol_type(Some(text("consumer"))).with_protocol_name(Some(text("range")))
+}
+
+fn list_groups(version: i16) -> wire::ListGroupsRequest {
+    let request = wire::ListGroupsRequest::default();
+    if version < 5 {
+        return request;
+    }
+    request.with_states_filter(vec![text("Stable")]).with_types_filter(vec![text("classic")])
+}
+
+fn delete_groups() -> own::DeleteGroupsRequest {
+    own::DeleteGroupsRequest(wire::DeleteGroupsRequest::default().with_groups_names(vec![group()]))
 }
 
 fn api_versions(version: i16) -> wire::ApiVersionsRequest {

@@ -14,12 +14,14 @@ use crate::metrics::GroupCounts;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GroupType {
     Classic,
+    Consumer,
 }
 
 impl GroupType {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Classic => "classic",
+            Self::Consumer => "consumer",
         }
     }
 }
@@ -83,12 +85,20 @@ impl Group {
                 state: group.state().name(),
                 group_type: GroupType::Classic,
             },
+            Self::Consumer(group) => ListedGroup {
+                group_id: Arc::clone(group_id),
+                protocol_type: "consumer".into(),
+                state: group.state().name(),
+                group_type: GroupType::Consumer,
+            },
         }
     }
 
     fn validate_delete(&self) -> Result<(), ErrorCode> {
         match self {
             Self::Classic(group) => group.validate_delete(),
+            Self::Consumer(group) if group.is_empty() => Ok(()),
+            Self::Consumer(_) => Err(ErrorCode::NonEmptyGroup),
         }
     }
 
@@ -96,6 +106,7 @@ impl Group {
     fn tombstones(&self, group_id: &GroupId) -> Vec<GroupRecord> {
         match self {
             Self::Classic(_) => vec![GroupRecord::GroupMetadata(GroupKey::new(&**group_id), None)],
+            Self::Consumer(group) => group.tombstones(),
         }
     }
 }
@@ -110,7 +121,7 @@ impl GroupShard {
         let mut counts = GroupCounts::default();
         for (_, group) in self.groups() {
             counts.groups += 1;
-            let Group::Classic(group) = group;
+            let Group::Classic(group) = group else { continue };
             counts.members += group.member_count();
             match group.state() {
                 ClassicGroupState::PreparingRebalance => counts.preparing_rebalance += 1,
@@ -127,8 +138,7 @@ impl GroupShard {
     pub fn describe_classic(&self, group_id: &str) -> Result<DescribedClassicGroup, GroupRefusal> {
         match self.group(group_id) {
             Some(Group::Classic(group)) => Ok(ClassicGroup::describe(group)),
-            #[expect(unreachable_patterns, reason = "groups of other protocols")]
-            Some(_) => Err(GroupRefusal::of_another_type(group_id, GroupType::Classic)),
+            Some(Group::Consumer(_)) => Err(GroupRefusal::of_another_type(group_id, GroupType::Classic)),
             None => Err(GroupRefusal::not_found(group_id)),
         }
     }
