@@ -20,6 +20,7 @@ mod image_topics;
 pub mod assignor;
 pub mod classic;
 pub mod consumer;
+pub mod offsets;
 pub mod records;
 
 pub use administration::{Deletions, GroupRefusal, GroupType, ListFilter, ListedGroup};
