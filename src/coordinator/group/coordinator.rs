@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use super::administration::Deletions;
 use super::classic::{self, ClassicReply};
@@ -14,6 +15,7 @@ use super::consumer_groups::TopicChanges;
 use super::environment::GroupEnvironment;
 use super::group_shard::{GroupId, GroupShard};
 use super::image_topics::ImageTopics;
+use super::offsets::DeletedTopic;
 use crate::config::ConfigOverrides;
 use crate::controller::Controller;
 use crate::coordinator::{
@@ -24,6 +26,9 @@ use crate::ids::{BrokerId, PartitionIndex};
 use crate::metadata::MetadataImage;
 use crate::metrics::GroupCounts;
 use crate::protocol::batch::Compression;
+use crate::protocol::messages::{OffsetCommitRequest, OffsetFetchRequestGroup};
+use crate::protocol::wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use crate::protocol::wire::messages::{OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse};
 use crate::replication::ReplicaManager;
 use crate::time::Clock;
 
@@ -170,6 +175,8 @@ impl GroupCoordinator {
 
     /// Topics changed from one image to the next; for the thread that applies the metadata.
     pub fn topics_changed(&self, old: &MetadataImage, new: &MetadataImage) {
+        let gone = new.deleted_topics(old).map(|topic| DeletedTopic { name: topic.name.to_string(), id: topic.id });
+        self.forget_topics(&gone.collect::<Vec<_>>());
         let changes = TopicChanges::between(old, new);
         if changes.is_empty() {
             return;
@@ -240,6 +247,47 @@ impl GroupCoordinator {
     /// Looks at every shard that is here; those that are not loaded yet answer with an error.
     pub fn read_all<R>(&self, read: impl Fn(&GroupShard) -> R) -> Vec<Result<Pending<R>, CoordinatorError>> {
         self.runtime.partitions().into_iter().map(|partition| self.runtime.read(partition, &read)).collect()
+    }
+
+    /// Commits offsets of partitions that exist. `knows_member_epochs`: the client understands the errors of the consumer
+    /// protocol.
+    pub fn commit_offsets(
+        &self,
+        request: &OffsetCommitRequest,
+        knows_member_epochs: bool,
+    ) -> Result<Pending<Result<OffsetCommitResponse, ErrorCode>>, CoordinatorError> {
+        let group_id = GroupId::from(request.base.group_id.as_str());
+        self.decide(&group_id, |shard, now| shard.commit_offsets(&group_id, request, knows_member_epochs, now))
+    }
+
+    /// The committed offsets of a group.
+    pub fn fetch_offsets(
+        &self,
+        request: &OffsetFetchRequestGroup,
+        require_stable: bool,
+    ) -> Result<Pending<Result<OffsetFetchResponseGroup, ErrorCode>>, CoordinatorError> {
+        self.read(&request.base.group_id, |shard| shard.fetch_offsets(request, require_stable))
+    }
+
+    /// Deletes committed offsets of a group.
+    pub fn delete_offsets(
+        &self,
+        request: &OffsetDeleteRequest,
+    ) -> Result<Pending<Result<OffsetDeleteResponse, ErrorCode>>, CoordinatorError> {
+        self.decide(&request.group_id, |shard, _| shard.delete_offsets(request))
+    }
+
+    /// Forgets the offsets of topics that are gone. What can't be written is left to expire.
+    fn forget_topics(&self, topics: &[DeletedTopic]) {
+        if topics.is_empty() {
+            return;
+        }
+        for partition in self.runtime.partitions() {
+            let forgotten = self.runtime.decide(partition, |shard, _| (shard.forget_topics(topics), ()));
+            if let Err(error) = forgotten {
+                warn!(partition, %error, "offsets of deleted topics stay");
+            }
+        }
     }
 
     fn partition_of(&self, group_id: &str) -> PartitionIndex {

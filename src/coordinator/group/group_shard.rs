@@ -8,9 +8,11 @@ use super::classic::{
 };
 use super::consumer::{ConsumerGroup, MemberTimer, SoftChange};
 use super::environment::GroupEnvironment;
+use super::offsets::Offsets;
 use super::records::{GroupKey, GroupMetadataValue, GroupRecord, RecordError};
 use crate::coordinator::{Decision, EncodedRecord, Machine, Now, RecordOrigin, ReplayError, Timer};
-use crate::ids::Offset;
+use crate::ids::{Offset, ProducerId};
+use crate::protocol::records::TransactionOutcome;
 
 pub type GroupId = Arc<str>;
 
@@ -26,6 +28,7 @@ pub enum Group {
 pub struct GroupShard {
     pub(super) groups: HashMap<GroupId, Group>,
     pub(super) environment: GroupEnvironment,
+    offsets: Offsets,
 }
 
 /// A change that no record tells of.
@@ -40,15 +43,22 @@ pub enum GroupSoftChange {
 pub enum GroupTimer {
     Classic(GroupId, ClassicTimer),
     Consumer(GroupId, MemberTimer),
+    /// Offsets of all groups, `offsets.retention.check.interval.ms` after the last time.
+    OffsetExpiry,
 }
 
 impl GroupShard {
     pub fn new(environment: GroupEnvironment) -> Self {
-        Self { groups: HashMap::new(), environment }
+        Self { groups: HashMap::new(), offsets: Offsets::default(), environment }
     }
 
     pub fn group(&self, group_id: &str) -> Option<&Group> {
         self.groups.get(group_id)
+    }
+
+    /// The committed offsets of all groups.
+    pub fn offsets(&self) -> &Offsets {
+        &self.offsets
     }
 
     pub fn groups(&self) -> impl ExactSizeIterator<Item = (&GroupId, &Group)> {
@@ -124,12 +134,25 @@ impl Machine for GroupShard {
             }
             error => ReplayError::Malformed(error.to_string()),
         })?;
-        self.apply(record, origin.offset);
+        match record {
+            GroupRecord::OffsetCommit(key, value) => {
+                self.offsets.apply(key, value, origin.offset, origin.transaction_of);
+            }
+            record => self.apply(record, origin.offset),
+        }
         Ok(())
     }
 
-    fn apply(&mut self, record: GroupRecord, _offset: Offset) {
+    fn replay_end_of_transaction(&mut self, producer: ProducerId, outcome: TransactionOutcome) {
+        match outcome {
+            TransactionOutcome::Commit => self.offsets.commit_transaction(producer),
+            TransactionOutcome::Abort => self.offsets.abort_transaction(producer),
+        }
+    }
+
+    fn apply(&mut self, record: GroupRecord, offset: Offset) {
         match record {
+            GroupRecord::OffsetCommit(key, value) => self.offsets.apply(key, value, offset, None),
             GroupRecord::GroupMetadata(key, value) => self.apply_group_metadata(key.group_id.into(), value),
             GroupRecord::ConsumerGroupMetadata(..)
             | GroupRecord::ConsumerGroupPartitionMetadata(..)
@@ -165,7 +188,7 @@ impl Machine for GroupShard {
 
     fn on_loaded(&mut self, now: Now) -> Decision<Self> {
         let settings = self.environment.classic_settings();
-        let mut all = Decision::default();
+        let mut all = self.first_offset_expiry(now);
         for (group_id, group) in &self.groups {
             let decision = match group {
                 Group::Classic(group) => {
@@ -190,6 +213,7 @@ impl Machine for GroupShard {
                 _ => Decision::default(),
             },
             GroupTimer::Consumer(group_id, timer) => self.consumer_timer(now, &group_id, &timer),
+            GroupTimer::OffsetExpiry => self.expire_offsets(now),
         }
     }
 }

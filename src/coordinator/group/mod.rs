@@ -7,7 +7,7 @@
 //! ```text
 //!  GroupCoordinator ─▶ CoordinatorRuntime ─▶ GroupShard ─┬▶ classic*   join, sync, heartbeat, leave
 //!   one per broker      one shard a          routes by   ├▶ consumer*  heartbeat; assignor* decides who gets what
-//!                       partition            group       └▶ ...        one machine a protocol
+//!                       partition            group       └▶ offsets*   commit, fetch, delete, expiry
 //! ```
 
 mod administration;
@@ -16,6 +16,7 @@ mod coordinator;
 mod environment;
 mod group_shard;
 mod image_topics;
+mod shard_offsets;
 
 pub mod assignor;
 pub mod classic;

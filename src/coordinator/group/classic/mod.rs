@@ -48,7 +48,6 @@ pub use heartbeat::{Heartbeat, heartbeat};
 pub use join::{Join, join, new_member_id};
 pub use leave::{Leave, LeavingMember, leave};
 pub use member::{InstanceId, Member, MemberId, Protocol, Protocols};
-pub use offsets::OffsetsExpireSince;
 pub use reply::{ClassicReply, JoinReply, JoinedMember, LeaveReply, LeftMember, SyncReply};
 pub use sync::{Sync, sync};
 pub use timers::{ClassicTimer, on_loaded, on_timer};

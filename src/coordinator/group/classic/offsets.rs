@@ -1,16 +1,47 @@
 //! What a classic group says about the offsets that are committed in its name.
 
 use super::group::{ClassicGroup, ClassicGroupState};
+use crate::coordinator::group::offsets::{CommitCheck, CommittingGroup, OffsetExpiry};
+use crate::coordinator::group::records::{GroupKey, GroupRecord};
 use crate::error::ErrorCode;
-use crate::time::TimestampMs;
 
-/// From when on the retention of committed offsets counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OffsetsExpireSince {
-    /// Each since it was committed.
-    Commit,
-    /// All since the group has been empty; each since it was committed where that is not known.
-    Empty(Option<TimestampMs>),
+impl CommittingGroup for ClassicGroup {
+    fn check_commit(&self, commit: &CommitCheck<'_>) -> Result<(), ErrorCode> {
+        let (member_id, instance_id) = (commit.member_id, commit.group_instance_id);
+        self.validate_offset_commit(member_id, instance_id, commit.generation_or_epoch, false)
+    }
+
+    fn check_fetch(&self, _: Option<&str>, _: i32) -> Result<(), ErrorCode> {
+        Ok(())
+    }
+
+    /// Of a group of consumers those that nobody reads may be deleted, of another only without members.
+    fn check_delete(&self) -> Result<(), ErrorCode> {
+        if self.is_empty() || self.uses_consumer_protocol() { Ok(()) } else { Err(ErrorCode::NonEmptyGroup) }
+    }
+
+    /// Where it is not known what consumers read, they are taken to read the topic.
+    fn is_subscribed_to(&self, topic: &str) -> bool {
+        self.subscribed_topics().map_or(self.uses_consumer_protocol(), |topics| topics.contains(topic))
+    }
+
+    fn offset_expiry(&self) -> OffsetExpiry {
+        if self.protocol_type.is_none() {
+            return OffsetExpiry::SinceCommit;
+        }
+        match self.state() {
+            // Old brokers did not write since when the group is empty.
+            ClassicGroupState::Empty => {
+                self.state_timestamp_ms.map_or(OffsetExpiry::SinceCommit, OffsetExpiry::Since)
+            }
+            ClassicGroupState::Stable if self.subscribed_topics().is_some() => OffsetExpiry::SinceCommit,
+            _ => OffsetExpiry::Never,
+        }
+    }
+
+    fn tombstones_if_unused(&self, group_id: &str) -> Vec<GroupRecord> {
+        if self.is_empty() { vec![GroupRecord::GroupMetadata(GroupKey::new(group_id), None)] } else { Vec::new() }
+    }
 }
 
 impl ClassicGroup {
@@ -39,28 +70,5 @@ impl ClassicGroup {
             return Err(ErrorCode::RebalanceInProgress);
         }
         Ok(())
-    }
-
-    /// Whether offsets may be deleted: of a group of consumers those that nobody reads, of another only without members.
-    pub fn validate_offset_delete(&self) -> Result<(), ErrorCode> {
-        if self.is_empty() || self.uses_consumer_protocol() { Ok(()) } else { Err(ErrorCode::NonEmptyGroup) }
-    }
-
-    /// Whether somebody reads the topic; where that is not known, consumers are taken to.
-    pub fn is_subscribed_to(&self, topic: &str) -> bool {
-        self.subscribed_topics().map_or(self.uses_consumer_protocol(), |topics| topics.contains(topic))
-    }
-
-    /// Whether offsets expire at all, and since when their retention counts. Those of topics that are subscribed to
-    /// stay.
-    pub fn offsets_expire_since(&self) -> Option<OffsetsExpireSince> {
-        if self.protocol_type.is_none() {
-            return Some(OffsetsExpireSince::Commit);
-        }
-        match self.state() {
-            ClassicGroupState::Empty => Some(OffsetsExpireSince::Empty(self.state_timestamp_ms)),
-            ClassicGroupState::Stable if self.subscribed_topics().is_some() => Some(OffsetsExpireSince::Commit),
-            _ => None,
-        }
     }
 }

@@ -3,6 +3,9 @@
 use super::error::GroupError;
 use super::group::ConsumerGroup;
 use super::member::Member;
+use crate::coordinator::group::offsets::{CommitCheck, CommittingGroup, OffsetExpiry};
+use crate::coordinator::group::records::GroupRecord;
+use crate::error::ErrorCode;
 use crate::ids::{PartitionIndex, TopicId};
 
 /// What a commit says of who commits.
@@ -84,6 +87,42 @@ impl ConsumerGroup {
             return Err(stale(member, format!("epoch {member_epoch} is not {}", member.member_epoch)));
         }
         Ok(())
+    }
+}
+
+impl CommittingGroup for ConsumerGroup {
+    /// One partition that the commit is not good for spoils it all, as in Kafka.
+    fn check_commit(&self, commit: &CommitCheck<'_>) -> Result<(), ErrorCode> {
+        let committer = Committer {
+            member_id: commit.member_id,
+            instance_id: commit.group_instance_id,
+            member_epoch: commit.generation_or_epoch,
+            is_transactional: false,
+            knows_member_epochs: commit.knows_member_epochs,
+        };
+        let scope = Self::check_commit(self, &committer).map_err(|error| error.code())?;
+        let mut checked = commit.partitions.iter().map(|&(topic, partition)| scope.check(Some(topic), partition));
+        checked.try_for_each(|checked| checked.map_err(|error| error.code()))
+    }
+
+    fn check_fetch(&self, member_id: Option<&str>, member_epoch: i32) -> Result<(), ErrorCode> {
+        Self::check_fetch(self, member_id, member_epoch).map_err(|error| error.code())
+    }
+
+    fn check_delete(&self) -> Result<(), ErrorCode> {
+        Ok(())
+    }
+
+    fn is_subscribed_to(&self, topic: &str) -> bool {
+        Self::is_subscribed_to(self, topic)
+    }
+
+    fn offset_expiry(&self) -> OffsetExpiry {
+        OffsetExpiry::SinceCommit
+    }
+
+    fn tombstones_if_unused(&self, _: &str) -> Vec<GroupRecord> {
+        if self.is_empty() { self.tombstones() } else { Vec::new() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a group has to say about its offsets, whichever its type.
 
 use super::OffsetExpiry;
+use crate::coordinator::group::records::GroupRecord;
 use crate::error::ErrorCode;
 use crate::ids::{PartitionIndex, TopicId};
 
@@ -23,6 +24,9 @@ pub trait CommittingGroup {
 
     /// From when on the time counts after which an offset expires.
     fn offset_expiry(&self) -> OffsetExpiry;
+
+    /// What deletes the group, if it has no members and nothing to keep but offsets, of which none are left.
+    fn tombstones_if_unused(&self, group_id: &str) -> Vec<GroupRecord>;
 }
 
 /// Who wants to commit, and what.
@@ -61,5 +65,10 @@ impl CommittingGroup for SimpleGroup {
 
     fn offset_expiry(&self) -> OffsetExpiry {
         OffsetExpiry::SinceCommit
+    }
+
+    /// There is nothing of it but its offsets.
+    fn tombstones_if_unused(&self, _: &str) -> Vec<GroupRecord> {
+        Vec::new()
     }
 }

@@ -55,14 +55,16 @@ impl Offsets {
         let mut expired = ExpiredOffsets { tombstones: Vec::new(), all: !self.has_open_transactions(group_id) };
         let expiry = group.offset_expiry();
         let Some(offsets) = self.of_group(group_id) else { return expired };
-        for (topic, partition, offset) in offsets.iter() {
-            if expiry.is_expired(offset, retention_ms, now.wall_ms)
-                && !group.is_subscribed_to(topic)
-                && !self.is_unstable(group_id, topic, partition)
-            {
-                expired.tombstones.push(tombstone(group_id, topic, partition));
-            } else {
-                expired.all = false;
+        for (topic, of_topic) in offsets.topics() {
+            // Asked once a topic: the group looks through its members' subscriptions.
+            let is_read = group.is_subscribed_to(topic);
+            for (partition, offset) in of_topic {
+                let is_expired = !is_read && expiry.is_expired(offset, retention_ms, now.wall_ms);
+                if is_expired && !self.is_unstable(group_id, topic, partition) {
+                    expired.tombstones.push(tombstone(group_id, topic, partition));
+                } else {
+                    expired.all = false;
+                }
             }
         }
         expired

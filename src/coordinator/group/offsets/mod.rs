@@ -82,9 +82,9 @@ impl Offsets {
     /// The transaction of `producer` is aborted: its offsets are forgotten.
     pub fn abort_transaction(&mut self, producer: ProducerId) {
         let Some(offsets) = self.end_transaction(producer) else { return };
-        let topics: Vec<_> = offsets.into_offsets().map(|(_, topic, ..)| topic).collect();
+        let topics: BTreeSet<_> = offsets.into_offsets().map(|(_, topic, ..)| topic).collect();
         for topic in topics {
-            self.topics.release(topic);
+            self.topics.release(&topic);
         }
     }
 
@@ -148,7 +148,7 @@ impl Offsets {
             }
         }
         if let Some(topic) = forgotten {
-            self.topics.release(topic);
+            self.topics.release(&topic);
         }
     }
 

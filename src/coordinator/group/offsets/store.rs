@@ -1,6 +1,6 @@
 //! Offsets by group, topic and partition, in little room: a busy shard holds millions.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -41,10 +41,10 @@ impl CommittedOffset {
     }
 }
 
-/// The offsets of one group.
+/// The offsets of one group, by topic.
 #[derive(Debug, Default)]
 pub struct GroupOffsets {
-    topics: BTreeMap<TopicName, TopicOffsets>,
+    topics: Vec<(TopicName, TopicOffsets)>,
 }
 
 /// The offsets of one topic's partitions, by partition.
@@ -53,24 +53,66 @@ struct TopicOffsets(Vec<(PartitionIndex, CommittedOffset)>);
 
 impl GroupOffsets {
     pub fn get(&self, topic: &str, partition: PartitionIndex) -> Option<&CommittedOffset> {
-        self.topics.get(topic)?.get(partition)
+        self.topic(topic)?.get(partition)
     }
 
     /// Every offset, by topic and partition.
     pub fn iter(&self) -> impl Iterator<Item = (&TopicName, PartitionIndex, &CommittedOffset)> {
-        self.topics
-            .iter()
-            .flat_map(|(topic, offsets)| offsets.0.iter().map(move |(partition, offset)| (topic, *partition, offset)))
+        let topics = self.topics();
+        topics.flat_map(|(topic, offsets)| offsets.map(move |(partition, offset)| (topic, partition, offset)))
+    }
+
+    /// The topics, each with the offsets of its partitions.
+    pub fn topics(
+        &self,
+    ) -> impl Iterator<Item = (&TopicName, impl Iterator<Item = (PartitionIndex, &CommittedOffset)>)> {
+        self.topics.iter().map(|(topic, offsets)| (topic, offsets.iter()))
     }
 
     /// The offsets of one topic's partitions.
     pub fn of_topic(&self, topic: &str) -> impl Iterator<Item = (PartitionIndex, &CommittedOffset)> {
-        let offsets = self.topics.get(topic).map_or(&[][..], |offsets| &offsets.0);
-        offsets.iter().map(|(partition, offset)| (*partition, offset))
+        self.topic(topic).into_iter().flat_map(TopicOffsets::iter)
+    }
+
+    fn place(&self, topic: &str) -> Result<usize, usize> {
+        self.topics.binary_search_by(|(name, _)| (**name).cmp(topic))
+    }
+
+    fn topic(&self, topic: &str) -> Option<&TopicOffsets> {
+        self.place(topic).ok().map(|place| &self.topics[place].1)
+    }
+
+    /// Whether there was none before.
+    fn insert(&mut self, topic: TopicName, partition: PartitionIndex, offset: CommittedOffset) -> bool {
+        let place = self.place(&topic).unwrap_or_else(|place| {
+            if self.topics.is_empty() {
+                // Most groups read one topic: no room ahead for the first.
+                self.topics.reserve_exact(1);
+            }
+            self.topics.insert(place, (topic, TopicOffsets::default()));
+            place
+        });
+        self.topics[place].1.insert(partition, offset)
+    }
+
+    /// The topic's name, if the offset was there.
+    fn remove(&mut self, topic: &str, partition: PartitionIndex) -> Option<TopicName> {
+        let place = self.place(topic).ok()?;
+        let (name, offsets) = &mut self.topics[place];
+        offsets.remove(partition)?;
+        let name = TopicName::clone(name);
+        if offsets.0.is_empty() {
+            self.topics.remove(place);
+        }
+        Some(name)
     }
 }
 
 impl TopicOffsets {
+    fn iter(&self) -> impl Iterator<Item = (PartitionIndex, &CommittedOffset)> {
+        self.0.iter().map(|(partition, offset)| (*partition, offset))
+    }
+
     fn place(&self, partition: PartitionIndex) -> Result<usize, usize> {
         self.0.binary_search_by_key(&partition, |(partition, _)| *partition)
     }
@@ -136,20 +178,14 @@ impl OffsetsByGroup {
         if !self.groups.contains_key(group_id) {
             self.groups.insert(group_id.into(), GroupOffsets::default());
         }
-        let group = &mut self.groups[group_id];
-        self.count += usize::from(group.topics.entry(topic).or_default().insert(partition, offset));
+        self.count += usize::from(self.groups[group_id].insert(topic, partition, offset));
     }
 
     /// Removes an offset, if it is there; the topic's name, which somebody may still use.
     pub(super) fn remove(&mut self, group_id: &str, topic: &str, partition: PartitionIndex) -> Option<TopicName> {
         let group = self.groups.get_mut(group_id)?;
-        let name = TopicName::clone(group.topics.get_key_value(topic)?.0);
-        let offsets = group.topics.get_mut(topic)?;
-        offsets.remove(partition)?;
+        let name = group.remove(topic, partition)?;
         self.count -= 1;
-        if offsets.0.is_empty() {
-            group.topics.remove(topic);
-        }
         if group.topics.is_empty() {
             self.groups.swap_remove(group_id);
         }
@@ -186,11 +222,10 @@ impl TopicNames {
         self.0.is_empty()
     }
 
-    /// Gives a name back; it is forgotten when nobody else has it.
-    pub(super) fn release(&mut self, name: TopicName) {
-        // One is here, one is this.
-        if Arc::strong_count(&name) == 2 {
-            self.0.remove(&name);
+    /// Forgets a name that nobody has but this and the caller.
+    pub(super) fn release(&mut self, name: &TopicName) {
+        if Arc::strong_count(name) == 2 {
+            self.0.remove(name);
         }
     }
 }

@@ -62,6 +62,9 @@ impl CommittingGroup for Told {
     fn offset_expiry(&self) -> OffsetExpiry {
         self.expiry
     }
+    fn tombstones_if_unused(&self, _: &str) -> Vec<GroupRecord> {
+        Vec::new()
+    }
 }
 
 fn now(wall_ms: i64) -> Now {
@@ -393,7 +396,9 @@ proptest! {
                 Step::Tombstone(partition) => {
                     shard.apply(vec![delete::tombstone("g", "logs", partition)]);
                     committed.remove(&partition);
-                    open.values_mut().for_each(|offsets| { offsets.remove(&partition); });
+                    for offsets in open.values_mut() {
+                        offsets.remove(&partition);
+                    }
                 }
                 Step::End(producer, true) => {
                     shard.offsets.commit_transaction(ProducerId(producer));
