@@ -35,6 +35,8 @@
 //! - **Groups**: [`coordinator::group`] finds the shard of the group's partition of `__consumer_offsets`; a pure machine
 //!   decides; its records are appended as a producer's are, then applied; the reply leaves when the high watermark has
 //!   passed them.
+//! - **Quotas**: bytes and time are counted by [`quota`] while a request is served; its reply tells the throttle time, and
+//!   [`net`] does not read the connection for so long. Where no quota is set this costs one atomic load.
 //! - **Admin**: [`controller`] decides from the image, writes a transaction that compares what it read, and answers
 //!   once this broker's image has it.
 //!
@@ -75,6 +77,10 @@ pub mod log;
 pub mod metadata;
 
 pub mod controller;
+
+pub mod quota;
+
+pub mod telemetry;
 
 pub mod replication;
 

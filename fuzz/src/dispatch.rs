@@ -124,7 +124,7 @@ impl Connection<'_> {
                 self.in_flight.push_back(InFlight { prefix, reply, times, _lease: lease });
                 true
             }
-            Ok((Started::NoReply, _)) => {
+            Ok((Started::NoReply { .. }, _)) => {
                 assert_eq!(prefix.api_key, 0, "only Produce goes without an answer");
                 true
             }

@@ -91,6 +91,15 @@ pub(super) fn unknown_topic() -> AdminError {
     AdminError::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.")
 }
 
+/// Whether a BROKER_LOGGER resource of this name means this broker.
+pub(super) fn check_logger_broker(cx: &RequestContext, name: &str) -> Result<(), AdminError> {
+    let this = cx.services().broker_id;
+    match broker_target(name, this).map_err(refused)? {
+        BrokerTarget::ThisBroker => Ok(()),
+        BrokerTarget::AllBrokers => Err(invalid("Node id must be an integer, but it is: ")),
+    }
+}
+
 /// The resources of a request; one that is named twice is refused each time.
 pub(super) fn each_once(cx: &RequestContext, named: &[(i8, &str)]) -> Vec<Result<Resource, AdminError>> {
     let mut times_named: HashMap<(i8, &str), usize> = HashMap::new();

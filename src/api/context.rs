@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fetch::FetchSessionCache;
 use super::init_producer_id::ProducerIds;
+use super::loggers::Loggers;
 use super::reply::{Outcome, PendingReply, Reply, ResponseBody};
 use super::table::ApiRow;
 use crate::config::BrokerConfig;
@@ -22,7 +23,9 @@ use crate::log::log_manager::LogManager;
 use crate::metadata::ImagePublisher;
 use crate::metrics::{ConnectionMetrics, ListenerMetrics, Metrics};
 use crate::protocol::wire::protocol::StrBytes;
+use crate::quota::{ClientQuotas, QuotaManager};
 use crate::replication::ReplicaManager;
+use crate::telemetry::{ClientFacts, ClientTelemetry};
 use crate::time::Clock;
 
 /// Everything that handlers call into.
@@ -39,6 +42,9 @@ pub struct Services {
     pub groups: Arc<GroupCoordinator>,
     pub fetch_sessions: FetchSessionCache,
     pub producer_ids: ProducerIds,
+    pub quotas: Arc<QuotaManager>,
+    pub telemetry: Arc<ClientTelemetry>,
+    pub loggers: Arc<Loggers>,
     pub waiting: Waiting,
     /// The broker is about to stop: whoever waits for something to happen answers now.
     pub stopping: CancellationToken,
@@ -89,17 +95,27 @@ pub struct ConnectionContext {
     pub listener: Arc<ListenerInfo>,
     pub services: Arc<Services>,
     metrics: Mutex<ConnectionMetrics>,
+    /// What limits the client, as long as its client id and the limits stay the same.
+    pub(super) quotas: Mutex<Arc<ClientQuotas>>,
+    /// Name and version of what the client runs.
+    software: Mutex<(Box<str>, Box<str>)>,
 }
+
+/// What is kept of the name and of the version that a client gives itself.
+const MAX_SOFTWARE_BYTES: usize = 256;
 
 impl ConnectionContext {
     pub fn new(peer: SocketAddr, listener: Arc<ListenerInfo>, services: Arc<Services>) -> Self {
         let metrics = Mutex::new(listener.metrics.connection());
-        Self { peer, listener, services, metrics }
+        Self { peer, listener, services, metrics, quotas: Mutex::default(), software: Mutex::default() }
     }
 
     /// What the client says it is (KIP-511).
     pub fn set_software(&self, name: &str, version: &str) {
         self.metrics.lock().set_software(name, version);
+        if name.len().max(version.len()) <= MAX_SOFTWARE_BYTES {
+            *self.software.lock() = (name.into(), version.into());
+        }
     }
 }
 
@@ -111,11 +127,25 @@ pub struct RequestContext {
     pub version: i16,
     pub correlation_id: i32,
     pub client_id: Option<StrBytes>,
+    /// Of the whole request, without its size.
+    pub frame_bytes: usize,
 }
 
 impl RequestContext {
     pub fn services(&self) -> &Services {
         &self.connection.services
+    }
+
+    /// What subscriptions to metrics select clients by.
+    pub(super) fn client_facts(&self) -> ClientFacts {
+        let (software_name, software_version) = self.connection.software.lock().clone();
+        ClientFacts {
+            client_id: self.client_id.as_deref().unwrap_or_default().to_owned(),
+            software_name: software_name.into(),
+            software_version: software_version.into(),
+            address: self.connection.peer.ip().to_canonical().to_string(),
+            port: self.connection.peer.port(),
+        }
     }
 
     /// Counts an error that the response carries.

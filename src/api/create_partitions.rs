@@ -14,6 +14,9 @@ use crate::protocol::wire::messages::create_partitions_response::CreatePartition
 use crate::protocol::wire::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
 use crate::protocol::wire::protocol::StrBytes;
 
+/// Since then a request over the quota on partitions is refused (KIP-599).
+const STRICT_QUOTA_SINCE: i16 = 3;
+
 pub(super) fn handle(cx: RequestContext, request: CreatePartitionsRequest) -> Outcome {
     let reply_context = cx.clone();
     cx.reply_exclusively(async move { create(&reply_context, request).await })
@@ -25,12 +28,16 @@ async fn create(cx: &RequestContext, request: CreatePartitionsRequest) -> Create
         *times_named.entry(topic.name.clone()).or_default() += 1;
     }
     let mut response = CreatePartitionsResponse::default();
+    let mut quota = cx.mutation_quota(STRICT_QUOTA_SINCE);
     for topic in request.topics {
         let result = match times_named.get(&topic.name) {
-            Some(1) => {
-                let new = new_partitions(&topic);
-                cx.services().controller.create_partitions(&new, request.validate_only).await
-            }
+            Some(1) => match quota.take(cx, added_partitions(cx, &topic)) {
+                Ok(()) => {
+                    let new = new_partitions(&topic);
+                    cx.services().controller.create_partitions(&new, request.validate_only).await
+                }
+                Err(exceeded) => Err(exceeded),
+            },
             Some(_) => {
                 times_named.remove(&topic.name);
                 Err(AdminError::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
@@ -39,7 +46,15 @@ async fn create(cx: &RequestContext, request: CreatePartitionsRequest) -> Create
         };
         response.results.push(on_wire(cx, topic.name, result));
     }
+    response.throttle_time_ms = quota.throttle_time_ms(cx);
     response
+}
+
+/// What a topic takes of the quota on partitions.
+fn added_partitions(cx: &RequestContext, topic: &CreatePartitionsTopic) -> usize {
+    let image = cx.services().metadata.current();
+    let present = image.topic(&topic.name).map(|topic| topic.partitions.len());
+    present.map_or(0, |present| usize::try_from(topic.count).unwrap_or_default().saturating_sub(present))
 }
 
 fn new_partitions(topic: &CreatePartitionsTopic) -> NewPartitions {

@@ -2,11 +2,13 @@
 //!
 //! - 4: -1 partitions or replicas mean the broker's defaults (KIP-464)
 //! - 5: flexible; the response tells what was created, configuration included (KIP-525)
+//! - 6: a quota may refuse (KIP-599)
 //! - 7: topic ids (KIP-516)
 
 use std::collections::HashMap;
 
 use super::configs;
+use super::throttle::MutationQuota;
 use super::{Outcome, RequestContext};
 use crate::config::alter;
 use crate::config::describe::{self, ConfigEntry};
@@ -17,6 +19,10 @@ use crate::protocol::wire::messages::create_topics_request::CreatableTopic;
 use crate::protocol::wire::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use crate::protocol::wire::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
 use crate::protocol::wire::protocol::StrBytes;
+
+/// Since then a request over the quota on partitions is refused (KIP-599).
+const STRICT_QUOTA_SINCE: i16 = 6;
+const DEFAULT_PARTITIONS: i32 = -1;
 
 pub(super) fn handle(cx: RequestContext, request: CreateTopicsRequest) -> Outcome {
     let reply_context = cx.clone();
@@ -29,10 +35,11 @@ async fn create(cx: &RequestContext, request: CreateTopicsRequest) -> CreateTopi
         *times_named.entry(topic.name.clone()).or_default() += 1;
     }
     let mut response = CreateTopicsResponse::default();
+    let mut quota = cx.mutation_quota(STRICT_QUOTA_SINCE);
     let mut new_topics = Vec::new();
     for topic in request.topics {
         match times_named.get(&topic.name) {
-            Some(1) => match new_topic(cx, &topic) {
+            Some(1) => match new_topic(cx, &topic).and_then(|new| take(cx, &mut quota, new)) {
                 Ok(new) => new_topics.push(new),
                 Err(error) => response.topics.push(failure(cx, topic.name, error)),
             },
@@ -45,6 +52,7 @@ async fn create(cx: &RequestContext, request: CreateTopicsRequest) -> CreateTopi
             None => {}
         }
     }
+    response.throttle_time_ms = quota.throttle_time_ms(cx);
     let names: Vec<_> = new_topics.iter().map(|new| StrBytes::from_string(new.name.clone()).into()).collect();
     let results = cx.services().controller.create_topics(new_topics, request.validate_only).await;
     for (name, result) in names.into_iter().zip(results) {
@@ -54,6 +62,19 @@ async fn create(cx: &RequestContext, request: CreateTopicsRequest) -> CreateTopi
         });
     }
     response
+}
+
+/// What a topic takes of the quota on partitions: nothing where it will be refused for another reason.
+fn take(cx: &RequestContext, quota: &mut MutationQuota, new: NewTopic) -> Result<NewTopic, AdminError> {
+    let partitions = match (new.assignments.len(), new.partitions) {
+        (0, DEFAULT_PARTITIONS) => cx.services().config.num_partitions,
+        (0, partitions) => partitions,
+        (assigned, _) => assigned as i32,
+    };
+    if cx.services().metadata.current().topic(&new.name).is_none() {
+        quota.take(cx, usize::try_from(partitions).unwrap_or_default())?;
+    }
+    Ok(new)
 }
 
 fn new_topic(cx: &RequestContext, topic: &CreatableTopic) -> Result<NewTopic, AdminError> {

@@ -17,6 +17,9 @@ use crate::protocol::wire::protocol::StrBytes;
 /// Since then a broker may say that deletion is disabled.
 const DELETION_DISABLED_SINCE: i16 = 3;
 
+/// Since then a request over the quota on partitions is refused (KIP-599).
+const STRICT_QUOTA_SINCE: i16 = 5;
+
 pub(super) fn handle(cx: RequestContext, request: DeleteTopicsRequest) -> Outcome {
     let reply_context = cx.clone();
     cx.reply_exclusively(async move { delete(&reply_context, request).await })
@@ -30,11 +33,15 @@ async fn delete(cx: &RequestContext, request: DeleteTopicsRequest) -> DeleteTopi
         *times_named.entry(topic.clone()).or_default() += 1;
     }
     let disabled = !cx.services().config.delete_topic_enable;
+    let mut quota = cx.mutation_quota(STRICT_QUOTA_SINCE);
     let mut deletable = Vec::new();
     for topic in named.drain(..) {
         let checked = topic.and_then(|topic| match times_named.get(&topic) {
             _ if disabled => Err((topic, deletion_disabled(cx.version)).into()),
-            Some(1) => Ok(Some(topic)),
+            Some(1) => match quota.take(cx, partitions_of(cx, &topic)) {
+                Ok(()) => Ok(Some(topic)),
+                Err(exceeded) => Err((topic, exceeded).into()),
+            },
             Some(_) => {
                 times_named.remove(&topic);
                 let what = if matches!(topic, TopicRef::Name(_)) { "name" } else { "id" };
@@ -49,6 +56,7 @@ async fn delete(cx: &RequestContext, request: DeleteTopicsRequest) -> DeleteTopi
             Err(refused) => response.responses.push(failure(cx, refused)),
         }
     }
+    response.throttle_time_ms = quota.throttle_time_ms(cx);
     let results = cx.services().controller.delete_topics(deletable.clone()).await;
     for (topic, result) in deletable.into_iter().zip(results) {
         response.responses.push(match result {
@@ -62,6 +70,16 @@ async fn delete(cx: &RequestContext, request: DeleteTopicsRequest) -> DeleteTopi
         });
     }
     response
+}
+
+/// What a topic takes of the quota on partitions.
+fn partitions_of(cx: &RequestContext, topic: &TopicRef) -> usize {
+    let image = cx.services().metadata.current();
+    let found = match topic {
+        TopicRef::Name(name) => image.topic(name),
+        TopicRef::Id(id) => image.topic_by_id(*id),
+    };
+    found.map_or(0, |topic| topic.partitions.len())
 }
 
 /// A topic that is not deleted, as the request named it.

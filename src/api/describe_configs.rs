@@ -64,6 +64,11 @@ fn describe(
     let wanted = describe::wanted(keys.as_deref());
     let layers = configs::layers(cx, image);
     check_name(resource)?;
+    if resource.resource_type == configs::BROKER_LOGGER {
+        configs::check_logger_broker(cx, &resource.resource_name)?;
+        let levels = cx.services().loggers.levels().into_iter().filter(|(logger, _)| wanted(logger));
+        return Ok(levels.map(|(logger, level)| describe::logger(logger, &level)).collect());
+    }
     Ok(match Resource::from_wire(cx, resource.resource_type, &resource.resource_name)? {
         Resource::Topic(name) => {
             crate::controller::machine::validate_topic_name(&name)?;

@@ -3,7 +3,7 @@
 //! - 1: flexible
 
 use super::configs::{self, Resource};
-use super::{Outcome, RequestContext};
+use super::{LevelChange, Outcome, RequestContext};
 use crate::config::alter::{self, Change, Operation};
 use crate::controller::AdminError;
 use crate::protocol::wire::messages::incremental_alter_configs_request::AlterConfigsResource;
@@ -20,6 +20,10 @@ pub(super) fn handle(cx: RequestContext, request: IncrementalAlterConfigsRequest
         let mut response = IncrementalAlterConfigsResponse::default();
         for (asked, resource) in request.resources.iter().zip(configs::each_once(cx, &named)) {
             let result = match resource {
+                // Not kept anywhere: levels are this process' own.
+                Err(_) if is_once(&named, asked) && asked.resource_type == configs::BROKER_LOGGER => {
+                    change_loggers(cx, asked, request.validate_only)
+                }
                 Ok(resource) => change(cx, resource, asked, request.validate_only).await,
                 Err(error) => Err(error),
             };
@@ -40,6 +44,21 @@ async fn change(
         alter::change(layers, target, current, &changes)
     })
     .await
+}
+
+fn is_once(named: &[(i8, &str)], asked: &AlterConfigsResource) -> bool {
+    let same = |&&(kind, name): &&(i8, &str)| kind == asked.resource_type && name == asked.resource_name.as_str();
+    named.iter().filter(same).count() == 1
+}
+
+fn change_loggers(cx: &RequestContext, asked: &AlterConfigsResource, validate_only: bool) -> Result<(), AdminError> {
+    configs::check_logger_broker(cx, &asked.resource_name)?;
+    let changes = changes(asked)?;
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|change| LevelChange { logger: change.key, operation: change.operation, level: change.value })
+        .collect();
+    cx.services().loggers.change(&changes, validate_only)
 }
 
 fn changes(asked: &AlterConfigsResource) -> Result<Vec<Change<'_>>, AdminError> {

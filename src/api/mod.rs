@@ -11,9 +11,12 @@
 mod context;
 mod groups;
 mod leaders;
+mod loggers;
 mod reply;
 mod table;
+mod throttle;
 
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod api_versions;
@@ -25,6 +28,7 @@ mod create_topics;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -35,6 +39,7 @@ mod describe_topic_partitions;
 mod elect_leaders;
 mod fetch;
 mod find_coordinator;
+mod get_telemetry_subscriptions;
 mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
@@ -50,6 +55,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod push_telemetry;
 mod sync_group;
 mod unregister_broker;
 mod update_features;
@@ -57,10 +63,12 @@ mod update_features;
 pub use context::{ConnectionContext, ListenerInfo, RequestContext, RequestTimer, Services, Waiting};
 pub use fetch::FetchSessionCache;
 pub use init_producer_id::ProducerIds;
+pub use loggers::{LevelChange, Loggers};
 pub use reply::{Outcome, PendingReply, Reply, ResponseBody};
 pub use table::{ApiRow, TABLE};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -72,8 +80,10 @@ use crate::protocol::wire::protocol::{Decodable, HeaderVersion, StrBytes};
 /// What became of a request that was read.
 pub enum Started {
     Pending(PendingReply),
-    /// Produce with acks=0.
-    NoReply,
+    /// Produce with acks=0. The connection is not to be read for so long.
+    NoReply {
+        mute: Duration,
+    },
 }
 
 /// Why a request makes the broker close its connection, as Kafka does.
@@ -114,9 +124,9 @@ pub fn start(connection: &Arc<ConnectionContext>, frame: Bytes) -> Result<(Start
     times.started(connection);
     match outcome {
         Outcome::Reply(reply) => Ok((Started::Pending(reply), times)),
-        Outcome::NoReply => {
+        Outcome::NoReply { mute } => {
             times.sent(connection);
-            Ok((Started::NoReply, times))
+            Ok((Started::NoReply { mute }, times))
         }
         Outcome::Close => Err(Refusal::FailedWithoutReply),
     }
@@ -131,6 +141,8 @@ fn decode<R: Decodable + HeaderVersion>(
     handler: fn(RequestContext, R) -> Outcome,
 ) -> Result<Outcome, Refusal> {
     let version = prefix.api_version;
+    let received = connection.services.quotas.limits_clients().then(|| connection.services.clock.monotonic());
+    let frame_bytes = frame.len();
     let client_id = read_request_header(&mut frame, R::header_version(version) >= 2)?;
     // A copy: as a slice it would keep the whole frame for as long as the request waits.
     let client_id = client_id.map(|id| StrBytes::from_string(id.as_str().to_owned()));
@@ -142,6 +154,10 @@ fn decode<R: Decodable + HeaderVersion>(
         version,
         correlation_id: prefix.correlation_id,
         client_id,
+        frame_bytes,
     };
-    Ok(handler(context, request))
+    let Some(received) = received else { return Ok(handler(context, request)) };
+    let outcome = handler(context.clone(), request);
+    let busy = connection.services.clock.monotonic().saturating_sub(received);
+    Ok(throttle::settle(&context, R::header_version(version) >= 2, busy, outcome))
 }

@@ -30,6 +30,7 @@ use crate::protocol::wire::messages::produce_response::{
 };
 use crate::protocol::wire::messages::{self, ProduceRequest, ProduceResponse};
 use crate::protocol::wire::protocol::StrBytes;
+use crate::quota::QuotaKind;
 use crate::replication::{Acks, HighWatermarkWait, HostedTopic, Partition, PartitionError};
 use crate::time::TimestampMs;
 
@@ -54,12 +55,17 @@ pub(super) fn handle(cx: RequestContext, request: ProduceRequest) -> Outcome {
     for (at, topic) in request.topic_data.into_iter().enumerate() {
         produced.topics.push(append_topic(&cx, topic, acks, is_transactional, now_ms, at, &mut produced.waits));
     }
+    // Over its quota a producer is served and then not read for a while.
+    produced.throttle_time_ms = cx.charge(QuotaKind::Produce, cx.frame_bytes as f64);
+    let throttle_time_ms = produced.throttle_time_ms;
     if acks == Some(Acks::None) {
         // The one sign of failure that such a producer gets, and makes it look for new leaders.
-        return if produced.topics.iter().any(ProducedTopic::has_failed) { Outcome::Close } else { Outcome::NoReply };
+        let has_failed = produced.topics.iter().any(ProducedTopic::has_failed);
+        let quiet = Outcome::NoReply { mute: Duration::ZERO };
+        return if has_failed { Outcome::Close } else { quiet.muting(throttle_time_ms) };
     }
     if produced.waits.is_empty() {
-        return cx.reply(produced.into_response(&cx));
+        return cx.reply(produced.into_response(&cx)).muting(throttle_time_ms);
     }
     let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
     let reply_context = cx.clone();
@@ -69,6 +75,7 @@ pub(super) fn handle(cx: RequestContext, request: ProduceRequest) -> Outcome {
         drop(waiting);
         produced.into_response(&reply_context)
     })
+    .muting(throttle_time_ms)
 }
 
 /// What became of a request so far.
@@ -77,6 +84,7 @@ struct Produced {
     topics: Vec<ProducedTopic>,
     /// With acks=all: what is not committed yet.
     waits: Vec<PendingAck>,
+    throttle_time_ms: i32,
 }
 
 /// One partition that waits for acks=all.
@@ -266,6 +274,7 @@ impl Produced {
     fn into_response(self, cx: &RequestContext) -> ProduceResponse {
         let mut leaders = CurrentLeaders::new(cx);
         let mut response = ProduceResponse::default();
+        response.throttle_time_ms = self.throttle_time_ms;
         response.responses = self.topics.into_iter().map(|topic| topic_response(cx, topic, &mut leaders)).collect();
         response.node_endpoints = leaders
             .into_endpoints()

@@ -7,13 +7,14 @@ use bytes::Bytes;
 
 use super::context::ConnectionContext;
 use super::{
-    Outcome, Refusal, alter_configs, alter_partition_reassignments, api_versions, consumer_group_describe,
-    consumer_group_heartbeat, create_partitions, create_topics, decode, delete_records, delete_topics,
-    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum,
-    describe_topic_partitions, fetch, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id,
-    join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
-    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
-    unregister_broker, update_features,
+    Outcome, Refusal, alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions,
+    consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, decode, delete_records,
+    delete_topics, describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
+    describe_producers, describe_quorum, describe_topic_partitions, fetch, find_coordinator,
+    get_telemetry_subscriptions, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
+    list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit,
+    offset_delete, offset_fetch, offset_for_leader_epoch, produce, push_telemetry, sync_group, unregister_broker,
+    update_features,
 };
 use crate::protocol::header::RequestPrefix;
 
@@ -75,6 +76,8 @@ pub static TABLE: &[ApiRow] = &[
     row!(45, "AlterPartitionReassignments", 0..=1, alter_partition_reassignments::handle),
     row!(46, "ListPartitionReassignments", 0..=0, list_partition_reassignments::handle),
     row!(47, "OffsetDelete", 0..=0, offset_delete::handle),
+    row!(48, "DescribeClientQuotas", 0..=1, describe_client_quotas::handle),
+    row!(49, "AlterClientQuotas", 0..=1, alter_client_quotas::handle),
     row!(55, "DescribeQuorum", 0..=2, describe_quorum::handle),
     row!(57, "UpdateFeatures", 0..=2, update_features::handle),
     row!(60, "DescribeCluster", 0..=2, describe_cluster::handle),
@@ -82,6 +85,8 @@ pub static TABLE: &[ApiRow] = &[
     row!(64, "UnregisterBroker", 0..=0, unregister_broker::handle),
     row!(68, "ConsumerGroupHeartbeat", 0..=1, consumer_group_heartbeat::handle),
     row!(69, "ConsumerGroupDescribe", 0..=1, consumer_group_describe::handle),
+    row!(71, "GetTelemetrySubscriptions", 0..=0, get_telemetry_subscriptions::handle),
+    row!(72, "PushTelemetry", 0..=0, push_telemetry::handle),
     row!(74, "ListConfigResources", 0..=1, list_config_resources::handle),
     row!(75, "DescribeTopicPartitions", 0..=0, describe_topic_partitions::handle),
 ];

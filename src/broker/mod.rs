@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Pages};
-use crate::api::{FetchSessionCache, ProducerIds, Services, Waiting};
+use crate::api::{FetchSessionCache, Loggers, ProducerIds, Services, Waiting};
 use crate::config::{BrokerConfig, ConfigOverrides};
 use crate::controller::{AdminError, BrokerRegistration};
 use crate::coordinator::group::{GroupCoordinator, GroupCoordinatorParts, GroupEnvironment};
@@ -36,7 +36,9 @@ use crate::metadata::{MetadataImage, OpenError, StartError as MetadataStartError
 use crate::metrics::{BrokerState, Metrics};
 use crate::net::{ConnectionSettings, RequestMemory};
 use crate::protocol::frame::FrameCaps;
+use crate::quota::{QuotaManager, QuotaWindows, Window};
 use crate::replication::ReplicaManager;
+use crate::telemetry::ClientTelemetry;
 use crate::time::{Clock, SystemClock};
 use cluster::Cluster;
 use dynamic::DynamicLimits;
@@ -114,8 +116,8 @@ impl State {
 }
 
 impl Broker {
-    /// Starts a broker; it serves when this returns.
-    pub async fn start(config: BrokerConfig) -> Result<Self, StartError> {
+    /// Starts a broker; it serves when this returns. `loggers` are those of the process.
+    pub async fn start(config: BrokerConfig, loggers: Loggers) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let config = Arc::new(config);
         let state = Arc::new(State(AtomicU8::new(BrokerState::Starting as u8)));
@@ -146,6 +148,10 @@ impl Broker {
         cluster.controller.renew_leader_epochs().await?;
         cluster.controller.collect_orphans().await?;
 
+        let quotas = QuotaManager::new(quota_windows(&config), Arc::clone(&clock));
+        quotas.follow(&cluster.publisher);
+        let telemetry = ClientTelemetry::new(config.telemetry_max_bytes, Arc::clone(&clock));
+        telemetry.follow(&cluster.publisher);
         let replicas = ReplicaManager::new(config.node_id, Arc::clone(&config), Arc::clone(&logs));
         let groups = GroupCoordinator::start(GroupCoordinatorParts {
             environment: GroupEnvironment { config: Arc::clone(&config), metadata: Arc::clone(&cluster.publisher) },
@@ -170,6 +176,9 @@ impl Broker {
                 metrics.events.fetch_session_evictions.clone(),
             ),
             producer_ids: ProducerIds::default(),
+            quotas,
+            telemetry,
+            loggers: Arc::new(loggers),
             waiting: Waiting::default(),
             stopping: CancellationToken::new(),
             config: Arc::clone(&config),
@@ -287,6 +296,14 @@ fn check_metadata_directory(config: &BrokerConfig, directories: &LogDirectories)
     match directories.failure(first) {
         Some(reason) => Err(StartError::MetadataOffline { path: first.clone(), reason: reason.to_owned() }),
         None => Ok(()),
+    }
+}
+
+fn quota_windows(config: &BrokerConfig) -> QuotaWindows {
+    let window = |samples, seconds| Window { samples, length: Duration::from_secs(seconds) };
+    QuotaWindows {
+        clients: window(config.quota_window_num, config.quota_window_size_seconds),
+        controller: window(config.controller_quota_window_num, config.controller_quota_window_size_seconds),
     }
 }
 

@@ -6,9 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::api::Services;
 use crate::ids::BrokerId;
 use crate::metadata::image::{MetadataImage, TopicImage};
-use crate::metrics::{BrokerState, ControllerSnapshot, PartitionSnapshot, Purgatory, Snapshot};
+use crate::metrics::{
+    BrokerState, ControllerSnapshot, PartitionSnapshot, Purgatory, QuotaSnapshot, Snapshot, TelemetrySnapshot,
+    TelemetryValue,
+};
 use crate::net::RequestMemory;
+use crate::quota::Reading;
 use crate::replication::{HostedTopic, Partition};
+use crate::telemetry::{PushedReading, PushedValue};
 
 /// Collects the state of `services`.
 pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: BrokerState) -> Snapshot {
@@ -31,6 +36,8 @@ pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: Br
             Purgatory { operation: "Heartbeat", waiting: groups.members },
         ],
         groups,
+        quotas: services.quotas.read().into_iter().map(quota).collect(),
+        telemetry: telemetry(services.telemetry.read()),
         fetch_sessions: sessions,
         fetch_session_partitions: session_partitions,
         request_memory_used_bytes: used,
@@ -38,6 +45,33 @@ pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: Br
         disk_read_bytes: process.map(|io| io.read_bytes),
         disk_write_bytes: process.map(|io| io.write_bytes),
         ..Snapshot::default()
+    }
+}
+
+fn telemetry(reading: PushedReading) -> TelemetrySnapshot {
+    let value = |pushed: PushedValue| TelemetryValue {
+        metric: pushed.metric,
+        client_id: pushed.client_id,
+        value: pushed.value,
+    };
+    TelemetrySnapshot {
+        instances: reading.instances,
+        pushes: reading.pushes,
+        refused: reading.refused,
+        bytes: reading.bytes,
+        data_points: reading.data_points,
+        values_left_out: reading.values_left_out,
+        values: reading.values.into_iter().map(value).collect(),
+    }
+}
+
+fn quota(reading: Reading) -> QuotaSnapshot {
+    QuotaSnapshot {
+        resource: reading.kind.resource(),
+        user: reading.user,
+        client_id: reading.client_id,
+        value: reading.value,
+        throttle_ms: reading.throttle_ms,
     }
 }
 

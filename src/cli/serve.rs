@@ -18,7 +18,7 @@ use crate::io::raise_open_file_limit;
 const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) fn run(options: &ConfigOptions, log: &LogOptions) -> anyhow::Result<()> {
-    let log_guard = telemetry::init(log, |name| std::env::var(name).ok())?;
+    let (log_guard, loggers) = telemetry::init(log, |name| std::env::var(name).ok())?;
     let loaded = config::load(&options.sources()?)?;
     for warning in &loaded.warnings {
         warn!("{warning}");
@@ -30,7 +30,7 @@ pub(super) fn run(options: &ConfigOptions, log: &LogOptions) -> anyhow::Result<(
     let result = runtime.block_on(async {
         let mut stop = StopSignals::listen().context("cannot listen for signals")?;
         let broker = tokio::select! {
-            started = Broker::start(loaded.config) => started?,
+            started = Broker::start(loaded.config, loggers) => started?,
             name = stop.next() => {
                 warn!(signal = name, "stopped while starting");
                 drop(log_guard);

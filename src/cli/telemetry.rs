@@ -10,10 +10,13 @@ use std::io::IsTerminal as _;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use tracing::Subscriber;
+use tracing::{Subscriber, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::api::Loggers;
 
 pub use stderr::LogGuard;
 
@@ -54,36 +57,79 @@ pub enum TelemetryError {
     Thread(#[from] std::io::Error),
 }
 
-/// Sends events to stderr until the guard is dropped, which writes what is still queued. Call it once.
-pub fn init(options: &LogOptions, variable: impl Fn(&str) -> Option<String>) -> Result<LogGuard, TelemetryError> {
-    let filter = filter(options.log_filter.as_deref(), variable)?;
+/// Sends events to stderr until the guard is dropped, which writes what is still queued; the loggers change what is
+/// logged from then on. Call it once.
+pub fn init(
+    options: &LogOptions,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(LogGuard, Loggers), TelemetryError> {
+    let text = filter_text(options.log_filter.as_deref(), variable);
+    let filter = text.parse()?;
     let guard = LogGuard::start(std::io::stderr())?;
     let colours = std::io::stderr().is_terminal();
-    subscriber(options.log_format, filter, colours, guard.writer())
-        .try_init()
-        .map_err(|_| TelemetryError::AlreadySet)?;
+    let (subscriber, reload) = subscriber(options.log_format, filter, colours, guard.writer());
+    subscriber.try_init().map_err(|_| TelemetryError::AlreadySet)?;
     guard.log_panics();
-    Ok(guard)
+    Ok((guard, Loggers::new(&text.filter, reload)))
 }
 
-fn filter(option: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Result<EnvFilter, TelemetryError> {
-    let from_variable = |name: &'static str| Some((name, variable(name).filter(|value| !value.trim().is_empty())?));
-    let (origin, filter) = option
-        .map(|filter| ("--log-filter", filter.to_owned()))
+/// A filter, and who asked for it.
+struct FilterText {
+    origin: &'static str,
+    filter: String,
+}
+
+impl FilterText {
+    fn parse(&self) -> Result<EnvFilter, TelemetryError> {
+        EnvFilter::from_str(&self.filter).map_err(|error| TelemetryError::Filter {
+            origin: self.origin,
+            filter: self.filter.clone(),
+            reason: error.to_string(),
+        })
+    }
+}
+
+fn filter_text(option: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> FilterText {
+    let from_variable = |origin: &'static str| {
+        let filter = variable(origin).filter(|value| !value.trim().is_empty())?;
+        Some(FilterText { origin, filter })
+    };
+    option
+        .map(|filter| FilterText { origin: "--log-filter", filter: filter.to_owned() })
         .or_else(|| FILTER_VARIABLES.into_iter().find_map(from_variable))
-        .unwrap_or_else(|| ("default", FILTER_DEFAULT.to_owned()));
-    EnvFilter::from_str(&filter).map_err(|error| TelemetryError::Filter { origin, filter, reason: error.to_string() })
+        .unwrap_or_else(|| FilterText { origin: "default", filter: FILTER_DEFAULT.to_owned() })
 }
 
-fn subscriber<W>(format: LogFormat, filter: EnvFilter, colours: bool, writer: W) -> Arc<dyn Subscriber + Send + Sync>
+type BoxedSubscriber = Arc<dyn Subscriber + Send + Sync>;
+/// Puts another filter in force.
+type Reload = Box<dyn Fn(&str) + Send + Sync>;
+
+fn subscriber<W>(format: LogFormat, filter: EnvFilter, colours: bool, writer: W) -> (BoxedSubscriber, Reload)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let events = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
-        LogFormat::Text => Arc::new(events.with_ansi(colours).finish()),
-        LogFormat::Json => Arc::new(events.json().flatten_event(true).with_current_span(false).finish()),
+        LogFormat::Text => {
+            let events = events.with_ansi(colours).with_filter_reloading();
+            let reload = reload(events.reload_handle());
+            (Arc::new(events.finish()), reload)
+        }
+        LogFormat::Json => {
+            let events = events.json().flatten_event(true).with_current_span(false).with_filter_reloading();
+            let reload = reload(events.reload_handle());
+            (Arc::new(events.finish()), reload)
+        }
     }
+}
+
+fn reload<S: 'static>(handle: Handle<EnvFilter, S>) -> Reload {
+    Box::new(move |filter| {
+        let reloaded = EnvFilter::from_str(filter).map_err(|error| error.to_string());
+        if let Err(error) = reloaded.and_then(|filter| handle.reload(filter).map_err(|error| error.to_string())) {
+            warn!(filter, error, "the log filter stays as it was");
+        }
+    })
 }
 
 #[cfg(test)]

@@ -55,6 +55,12 @@ pub struct BrokerConfig {
     pub max_incremental_fetch_session_cache_slots: usize,
     pub max_request_partition_size_limit: u32,
 
+    pub telemetry_max_bytes: usize,
+    pub quota_window_num: usize,
+    pub quota_window_size_seconds: u64,
+    pub controller_quota_window_num: usize,
+    pub controller_quota_window_size_seconds: u64,
+
     pub groups: GroupCoordinatorConfig,
     pub share_coordinator: ShareCoordinatorConfig,
 

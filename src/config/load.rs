@@ -284,6 +284,12 @@ fn build(values: &CheckedValues<'_>, listeners: ResolvedListeners, admin_listene
         max_incremental_fetch_session_cache_slots: values.size("max.incremental.fetch.session.cache.slots"),
         max_request_partition_size_limit: values.size("max.request.partition.size.limit"),
 
+        telemetry_max_bytes: values.size("telemetry.max.bytes"),
+        quota_window_num: values.size("quota.window.num"),
+        quota_window_size_seconds: values.size("quota.window.size.seconds"),
+        controller_quota_window_num: values.size("controller.quota.window.num"),
+        controller_quota_window_size_seconds: values.size("controller.quota.window.size.seconds"),
+
         groups: GroupCoordinatorConfig::from_values(values),
         share_coordinator: ShareCoordinatorConfig::from_values(values),
 

@@ -5,6 +5,7 @@
 pub(super) mod assignment;
 mod features;
 mod names;
+mod quotas;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use rand::Rng;
 pub(super) use self::features::plan_features;
 pub use self::features::{FeatureUpdate, LevelChange};
 pub use self::names::{TopicNames, validate_topic_name};
+pub use self::quotas::{QuotaFilter, QuotaOp, change_quotas, quota_entity};
 use super::AdminError;
 use super::placement::{UsableBroker, place};
 use crate::error::ErrorCode;

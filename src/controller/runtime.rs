@@ -4,6 +4,7 @@ mod configs;
 mod features;
 mod partitions;
 mod producer_ids;
+mod quotas;
 mod registration;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::keys::ConfigResource;
+use super::quotas::{QuotaEntity, QuotaImage};
 use super::store::Revision;
 use crate::ids::{
     BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, PartitionIndex, TopicId, TopicName, TopicPartition,
@@ -46,6 +47,7 @@ pub struct MetadataImage {
     topics: Arc<BTreeMap<TopicName, Arc<TopicImage>>>,
     topic_names: Arc<HashMap<TopicId, TopicName>>,
     configs: Arc<BTreeMap<ConfigResource, ConfigImage>>,
+    quotas: Arc<BTreeMap<QuotaEntity, QuotaImage>>,
     loose: Arc<LoosePartitions>,
 }
 
@@ -245,11 +247,28 @@ impl MetadataImage {
         Arc::ptr_eq(&self.configs, &other.configs)
     }
 
+    /// Everybody with a quota, and the quotas.
+    pub fn quotas(&self) -> impl Iterator<Item = (&QuotaEntity, &QuotaImage)> {
+        self.quotas.iter()
+    }
+
+    pub fn quota(&self, entity: &QuotaEntity) -> Option<&QuotaImage> {
+        self.quotas.get(entity)
+    }
+
+    /// Whether two images have the very same quotas.
+    pub fn same_quotas(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.quotas, &other.quotas)
+    }
+
     /// Takes over from `old` every topic that is the same there: for an image that was built anew.
     #[must_use]
     pub fn sharing_with(mut self, old: &Self) -> Self {
         if self.configs == old.configs {
             self.configs = Arc::clone(&old.configs);
+        }
+        if self.quotas == old.quotas {
+            self.quotas = Arc::clone(&old.quotas);
         }
         for (name, topic) in Arc::make_mut(&mut self.topics) {
             if let Some(before) = old.topic(name).filter(|before| *before == topic) {

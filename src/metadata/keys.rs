@@ -11,6 +11,7 @@
 //!                   configs/brokers/default        overrides of all brokers
 //!                   configs/groups/<id>            overrides of one group
 //!                   configs/client-metrics/<name>  a subscription to clients' metrics
+//!                   quotas/...                     limits of some clients: { "producer_byte_rate": 1024.0 } (see `quotas`)
 //!                   producer_ids                   ProducerIdsValue
 //!                   features                       finalized levels: { "metadata.version": 30 }
 //! ```
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::key_text::{escape, unescape};
+use super::quotas::QuotaEntity;
 use super::store::KeyRange;
 use crate::ids::{BrokerId, PartitionIndex, TopicId, TopicName};
 
@@ -46,6 +48,7 @@ pub enum Key {
     Topic(TopicName),
     Partition(TopicId, PartitionIndex),
     Config(ConfigResource),
+    Quota(QuotaEntity),
     ProducerIds,
     Features,
 }
@@ -82,6 +85,7 @@ impl Keys {
             Key::Config(ConfigResource::ClientMetrics(name)) => {
                 format!("{prefix}configs/client-metrics/{}", escape(name))
             }
+            Key::Quota(entity) => format!("{prefix}quotas/{}", entity.key_path()),
             Key::ProducerIds => format!("{prefix}producer_ids"),
             Key::Features => format!("{prefix}features"),
         })
@@ -108,6 +112,7 @@ impl Keys {
                 let topic_id: TopicId = topic.parse().ok()?;
                 (topic_id.to_string() == topic).then_some(Key::Partition(topic_id, number(partition)?))
             }
+            "quotas" => Some(Key::Quota(QuotaEntity::from_key_path(rest)?)),
             "configs" => match rest.split_once('/')? {
                 ("topics", name) => Some(Key::Config(ConfigResource::Topic(topic_name(name)?))),
                 ("brokers", DEFAULT_BROKER) => Some(Key::Config(ConfigResource::ClusterDefault)),
@@ -135,6 +140,7 @@ fn number(text: &str) -> Option<i32> {
 mod tests {
     use super::*;
     use crate::ids::random_uuid;
+    use crate::metadata::quotas::EntityName;
 
     #[test]
     fn keys_survive_a_round_trip() {
@@ -151,6 +157,7 @@ mod tests {
             Key::Config(ConfigResource::ClusterDefault),
             Key::Config(ConfigResource::Group("a/b <c>".into())),
             Key::Config(ConfigResource::ClientMetrics("all".into())),
+            Key::Quota(QuotaEntity::Client(EntityName::Default)),
             Key::ProducerIds,
             Key::Features,
         ] {

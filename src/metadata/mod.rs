@@ -21,6 +21,7 @@ pub mod keys;
 mod memory;
 mod mvcc;
 mod publisher;
+pub mod quotas;
 pub mod store;
 pub mod values;
 mod visible;

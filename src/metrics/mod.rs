@@ -21,10 +21,12 @@ mod exposition;
 mod names;
 mod network;
 mod process;
+mod quotas;
 mod rare;
 mod request;
 mod snapshot;
 mod summary;
+mod telemetry;
 mod topic;
 
 use std::sync::Arc;
@@ -36,10 +38,12 @@ use tokio::runtime::RuntimeMetrics;
 use exposition::Exposition;
 pub use metrics::Counter;
 pub use network::{ConnectionMetrics, ListenerMetrics, NetworkMetrics};
+pub use quotas::QuotaSnapshot;
 pub use rare::RareEvents;
 pub use request::{ApiMetrics, RequestMetrics, RequestTimes};
 pub use snapshot::{BrokerState, ControllerSnapshot, GroupCounts, PartitionSnapshot, Purgatory, Snapshot};
 pub use summary::Summary;
+pub use telemetry::{TelemetrySnapshot, TelemetryValue};
 pub use topic::{BrokerTopicMetrics, Count, TopicCounters, TopicMetrics};
 
 /// How often [`Metrics::upkeep`] wants to be called.

@@ -55,6 +55,19 @@ families! {
     ISR_EXPANDS Counter "kafka_server_replicamanager_isrexpands_total" "Times that a replica joined the in-sync replicas of a partition led here."
     FETCHER_MAX_LAG Gauge "kafka_server_replicafetchermanager_maxlag" "Records that the slowest follower replica here is behind its leader."
 
+    QUOTA_BYTE_RATE Gauge "kafka_server_quota_byte_rate" "Bytes a second of those who share a quota."
+    QUOTA_REQUEST_TIME Gauge "kafka_server_quota_request_time" "Percent of a processor's time that those who share a quota took."
+    QUOTA_TOKENS Gauge "kafka_server_quota_tokens" "Partitions that those who share a quota may create or delete at once."
+    QUOTA_THROTTLE_TIME Gauge "kafka_server_quota_throttle_time" "Milliseconds for which those over a quota were throttled, on average."
+
+    TELEMETRY_INSTANCES Gauge "ottla_client_telemetry_instances" "Client instances that asked for subscriptions or pushed metrics lately (KIP-714)."
+    TELEMETRY_PUSHES Counter "ottla_client_telemetry_pushes_total" "Pushes of metrics that were taken."
+    TELEMETRY_REFUSED Counter "ottla_client_telemetry_refused_total" "Pushes of metrics that were refused."
+    TELEMETRY_BYTES Counter "ottla_client_telemetry_bytes_total" "Bytes of metrics that clients pushed, as they came."
+    TELEMETRY_DATA_POINTS Counter "ottla_client_telemetry_datapoints_total" "Data points of metrics that clients pushed."
+    TELEMETRY_LEFT_OUT Counter "ottla_client_telemetry_values_left_out_total" "Values without a series, because there are too many."
+    TELEMETRY_VALUE Gauge "ottla_client_telemetry_value" "The number that a client pushed last, by the metric's own name."
+
     ACTIVE_CONTROLLER Gauge "kafka_controller_kafkacontroller_activecontrollercount" "1 on the broker that is the controller."
     OFFLINE_PARTITIONS Gauge "kafka_controller_kafkacontroller_offlinepartitionscount" "Partitions without a leader, as the controller sees them."
     GLOBAL_TOPICS Gauge "kafka_controller_kafkacontroller_globaltopiccount" "Topics, as the controller sees them."

@@ -2,6 +2,8 @@
 
 use super::exposition::Exposition;
 use super::names::{self, Family};
+use super::quotas::{QuotaSnapshot, render_quotas};
+use super::telemetry::{TelemetrySnapshot, render_telemetry};
 use crate::ids::{BrokerId, Offset, PartitionIndex, TopicName};
 
 /// Above so many partitions their own series (about twenty each) are left out, the sums stay.
@@ -21,6 +23,9 @@ pub struct Snapshot {
     pub controller: Option<ControllerSnapshot>,
     pub purgatories: Vec<Purgatory>,
     pub groups: GroupCounts,
+    /// Those who are limited by a quota and were there lately.
+    pub quotas: Vec<QuotaSnapshot>,
+    pub telemetry: TelemetrySnapshot,
     pub fetch_sessions: usize,
     pub fetch_session_partitions: usize,
     /// Memory that requests in flight hold, and what is left below the limit.
@@ -163,6 +168,8 @@ impl Snapshot {
         self.render_broker(out);
         self.render_controller(out);
         self.render_sums(out);
+        render_quotas(out, &self.quotas);
+        render_telemetry(out, &self.telemetry);
         if self.partitions.len() > PARTITION_SERIES_MAX {
             let partitions = self.partitions.len();
             out.comment(&format!("series per partition are left out: {partitions} partitions"));

@@ -68,6 +68,8 @@ pub(super) struct Connection {
     settings: ConnectionSettings,
     in_flight: VecDeque<InFlight>,
     idle: IdleTimer,
+    /// Until then nothing is read: the client has done more than its quota allows (KIP-219).
+    muted_until: Option<Instant>,
     _slots: Vec<ConnectionSlot>,
 }
 
@@ -96,6 +98,7 @@ enum End {
 enum Event {
     ReplyReady(Reply),
     Frame(Option<Frame>),
+    Unmuted,
     Idle,
     Shutdown,
 }
@@ -109,7 +112,7 @@ impl Connection {
     ) -> Self {
         let reader = FrameReader::new(settings.caps, settings.memory.clone());
         let idle = IdleTimer::new(settings.max_idle);
-        Self { stream, reader, context, settings, in_flight: VecDeque::new(), idle, _slots: slots }
+        Self { stream, reader, context, settings, in_flight: VecDeque::new(), idle, muted_until: None, _slots: slots }
     }
 
     /// Serves until either side closes. After `shutdown` no request is read any more, those in flight are answered.
@@ -132,6 +135,11 @@ impl Connection {
                 Ok(Event::ReplyReady(reply)) => self.write_ready(reply).await,
                 Ok(Event::Frame(Some(frame))) => self.start(frame).await,
                 Ok(Event::Frame(None)) => Err(End::Client),
+                Ok(Event::Unmuted) => {
+                    self.muted_until = None;
+                    self.idle.touch();
+                    Ok(())
+                }
                 Ok(Event::Idle) => Err(End::Idle),
                 Ok(Event::Shutdown) => self.answer_rest().await.and(Err(End::Shutdown)),
                 Err(end) => Err(end),
@@ -143,7 +151,10 @@ impl Connection {
     }
 
     async fn next_event(&mut self, shutdown: &CancellationToken) -> Result<Event, End> {
-        let may_read = self.may_start();
+        // A frame that holds room comes in as a whole first: who is muted holds nothing that others want.
+        let is_muted = self.muted_until.is_some() && !self.reader.holds_room();
+        let may_read = self.may_start() && !is_muted;
+        let muted_until = self.muted_until;
         let Self { stream, reader, in_flight, idle, .. } = self;
         tokio::select! {
             biased;
@@ -151,6 +162,7 @@ impl Connection {
             () = shutdown.cancelled() => Ok(Event::Shutdown),
             reply = front_reply(in_flight) => Ok(Event::ReplyReady(reply)),
             frame = reader.next(stream), if may_read => Ok(Event::Frame(frame?)),
+            () = until(muted_until), if is_muted => Ok(Event::Unmuted),
             () = idle.expired(), if in_flight.is_empty() => Ok(Event::Idle),
         }
     }
@@ -173,7 +185,14 @@ impl Connection {
         } else {
             api::start(&self.context, bytes)?
         };
-        if let Started::Pending(reply) = started {
+        let reply = match started {
+            Started::Pending(reply) => Some(reply),
+            Started::NoReply { mute } => {
+                self.mute(mute);
+                None
+            }
+        };
+        if let Some(reply) = reply {
             let is_kept = reply.keeps_request();
             let kept_bytes = if is_kept && !lease.is_held() { decoded_bytes } else { 0 };
             let reply_lease = self.settings.reply_memory.try_lease(reply.ready_bytes())?;
@@ -206,7 +225,9 @@ impl Connection {
             request.lease = GrowingLease::default();
         }
         let holds_replies = done.iter().any(|request| request.reply_lease.is_some());
+        let mute = done.iter().map(|request| request.reply.mute()).max().unwrap_or_default();
         self.write(&pieces, holds_replies).await?;
+        self.mute(mute);
         for request in done {
             request.times.sent(&self.context);
         }
@@ -227,6 +248,12 @@ impl Connection {
         }
     }
 
+    fn mute(&mut self, time: Duration) {
+        if !time.is_zero() {
+            self.muted_until = self.muted_until.max(Instant::now().checked_add(time));
+        }
+    }
+
     async fn answer_rest(&mut self) -> Result<(), End> {
         while !self.in_flight.is_empty() {
             let reply = front_reply(&mut self.in_flight).await;
@@ -243,6 +270,13 @@ async fn front_reply(in_flight: &mut VecDeque<InFlight>) -> Reply {
         None => Poll::Pending,
     })
     .await
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Fires when nothing came for `connections.max.idle.ms`. A request only moves a moment in memory; the timer itself is

@@ -213,6 +213,21 @@ impl Acceptor {
             }
             return;
         }
+        let throttle = self.services.quotas.connection_throttle(peer.ip());
+        if !throttle.is_zero() {
+            debug!(%peer, "kept out: connection_creation_rate is reached");
+            self.listener.metrics.rejected();
+            // Closed at once, most clients would try again at once.
+            let shutdown = self.shutdown.clone();
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = tokio::time::sleep(throttle) => {}
+                }
+                drop((stream, slots));
+            });
+            return;
+        }
         if let Err(error) = self.tune(&stream) {
             debug!(%peer, %error, "connection lost before it began");
             return;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla::api::{
-    ConnectionContext, FetchSessionCache, ListenerInfo, PendingReply, ProducerIds, Reply, Services, Waiting,
+    ConnectionContext, FetchSessionCache, ListenerInfo, Loggers, PendingReply, ProducerIds, Reply, Services, Waiting,
 };
 use ottla::config::{self, BrokerConfig, ConfigOverrides, Sources};
 use ottla::controller::{BrokerRegistration, Controller, ControllerParts, NewTopic, TopicDefaults, bootstrap};
@@ -22,7 +22,9 @@ use ottla::metadata::{Endpoint, ImagePublisher, Keys, MemoryStore, MetadataStore
 use ottla::metrics::Metrics;
 use ottla::net::RequestMemory;
 use ottla::protocol::records::{NewRecord, RecordBatchBuilder};
+use ottla::quota::{QuotaManager, QuotaWindows, Window};
 use ottla::replication::{Acks, ReplicaManager};
+use ottla::telemetry::ClientTelemetry;
 use ottla::time::{Clock, ManualClock};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -176,8 +178,14 @@ async fn services(disk: &Arc<SimDisk>, shutdown: &CancellationToken) -> Services
     }));
     let created = controller.create_topics(TOPICS.iter().map(new_topic).collect(), false).await;
     assert!(created.iter().all(Result::is_ok), "{created:?}");
+    let window = Window { samples: 11, length: Duration::from_secs(1) };
+    let quotas = QuotaManager::new(QuotaWindows { clients: window, controller: window }, Arc::clone(&clock));
+    quotas.follow(&publisher);
     Services {
         broker_id: config.node_id,
+        quotas,
+        telemetry: ClientTelemetry::new(1024 * 1024, Arc::clone(&clock)),
+        loggers: Arc::new(Loggers::silent()),
         clock,
         metadata: publisher,
         controller,

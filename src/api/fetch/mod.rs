@@ -41,6 +41,7 @@ use crate::protocol::fetch_response::{
 };
 use crate::protocol::piece::Piece;
 use crate::protocol::wire::messages::FetchRequest;
+use crate::quota::{Meter, QuotaKind};
 use crate::replication::{FetchRead, FetchedData, Partition, Visibility};
 
 /// Since then the replica's id is in `replica_state`.
@@ -99,6 +100,8 @@ struct Fetch {
     visibility: Visibility,
     /// The broker that fetches for its replica.
     replica: Option<BrokerId>,
+    /// What limits the bytes; never a replica's.
+    quota: Option<Arc<Meter>>,
     min_bytes: usize,
     max_bytes: usize,
     /// By slot.
@@ -143,7 +146,11 @@ impl Fetch {
         let replica_id =
             if cx.version >= REPLICA_STATE_SINCE { request.replica_state.replica_id } else { request.replica_id };
         let replica = (*replica_id >= 0).then_some(BrokerId(*replica_id));
+        let quota = cx.quotas().filter(|_| replica.is_none());
+        let quota = quota.and_then(|quotas| quotas.meter(QuotaKind::Fetch).map(Arc::clone));
         let max_bytes = cx.services().config.fetch_max_bytes.min(request.max_bytes.max(0) as u32) as usize;
+        // More would be over the quota at once, and never be answered.
+        let max_bytes = quota.as_ref().map_or(max_bytes, |quota| max_bytes.min(quota.max_at_once() as usize));
         let (session, session_id) = if metadata.is_full() {
             cache.end(metadata.id);
             let session = Arc::new(Mutex::new(cache.new_session(by_id)));
@@ -182,6 +189,7 @@ impl Fetch {
                 _ => Visibility::LogEnd,
             },
             replica,
+            quota,
             min_bytes: (request.min_bytes.max(0) as usize).min(max_bytes),
             max_bytes,
             found: BTreeMap::new(),
@@ -254,8 +262,43 @@ impl Fetch {
         self.is_urgent || self.found_bytes >= self.min_bytes || self.session.lock().len() == 0
     }
 
+    /// The time for which the client is throttled; the bytes that it then does not get are not counted.
+    fn throttle_time_ms(&self) -> i32 {
+        let Some(quota) = &self.quota else { return 0 };
+        let now = self.cx.services().quotas.now();
+        // A single batch may be more than the quota ever allows at once: who was quiet gets it, or never would.
+        let was_idle = quota.is_idle(now);
+        let throttle = quota.record(now, self.found_bytes as f64);
+        if was_idle || throttle.is_zero() {
+            return 0;
+        }
+        quota.take_back(now, self.found_bytes as f64);
+        i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX)
+    }
+
+    /// An answer without partitions: whatever was found is found again in the next fetch.
+    fn finish_throttled(self, throttle_time_ms: i32) -> FetchResponse {
+        let session_id = if self.is_incremental {
+            let mut session = self.session.lock();
+            self.found.keys().for_each(|&slot| session.look_at(slot));
+            self.session_id
+        } else {
+            // The client has not been told of any partition: it begins anew.
+            self.cx.services().fetch_sessions.end(self.session_id);
+            0
+        };
+        FetchResponse { throttle_time_ms, session_id, ..empty_response(ErrorCode::None) }
+    }
+
     /// The response; the session remembers what the client is told with it.
     fn finish(self) -> FetchResponse {
+        match self.throttle_time_ms() {
+            0 => self.finish_in_time(),
+            throttle_time_ms => self.finish_throttled(throttle_time_ms),
+        }
+    }
+
+    fn finish_in_time(self) -> FetchResponse {
         let mut response = FetchResponse { session_id: self.session_id, ..empty_response(ErrorCode::None) };
         let mut leaders = CurrentLeaders::new(&self.cx);
         let mut session = self.session.lock();

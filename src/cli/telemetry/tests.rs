@@ -41,7 +41,7 @@ impl Write for Output {
 fn logged(format: LogFormat, filter: &str, events: impl FnOnce()) -> String {
     let output = Output::default();
     let guard = LogGuard::start(output.clone()).unwrap();
-    let subscriber = subscriber(format, EnvFilter::from_str(filter).unwrap(), false, guard.writer());
+    let (subscriber, _reload) = subscriber(format, EnvFilter::from_str(filter).unwrap(), false, guard.writer());
     tracing::subscriber::with_default(subscriber, events);
     drop(guard);
     output.text()
@@ -77,7 +77,7 @@ fn the_filter_comes_from_the_option_then_the_environment() {
             "RUST_LOG" => rust.map(str::to_owned),
             _ => None,
         };
-        filter(option, variable).map(|filter| filter.to_string())
+        filter_text(option, variable).parse().map(|filter| filter.to_string())
     };
     assert_eq!(chosen(None, None, None).unwrap(), "info");
     assert_eq!(chosen(None, None, Some("debug")).unwrap(), "debug");
@@ -89,10 +89,30 @@ fn the_filter_comes_from_the_option_then_the_environment() {
 }
 
 #[test]
+fn a_filter_is_replaced_while_events_come() {
+    let output = Output::default();
+    let guard = LogGuard::start(output.clone()).unwrap();
+    let (subscriber, reload) = subscriber(LogFormat::Text, EnvFilter::new("info"), false, guard.writer());
+    tracing::subscriber::with_default(subscriber, || {
+        let event = || tracing::debug!("of interest");
+        event();
+        reload("info,ottla=debug");
+        event();
+        reload("ottla=loud");
+        event();
+        reload("info");
+        event();
+    });
+    drop(guard);
+    let text = output.text();
+    assert_eq!(text.matches("of interest").count(), 2, "{text}");
+}
+
+#[test]
 fn a_stuck_stderr_stops_nobody() {
     let (output, open) = Output::gated();
     let guard = LogGuard::start(output.clone()).unwrap();
-    let subscriber = subscriber(LogFormat::Text, EnvFilter::new("info"), false, guard.writer());
+    let (subscriber, _reload) = subscriber(LogFormat::Text, EnvFilter::new("info"), false, guard.writer());
     tracing::subscriber::with_default(subscriber, || (0..10_000).for_each(|number| tracing::info!(number, "event")));
     open.send(()).unwrap();
     drop(guard);

@@ -68,7 +68,7 @@ pub(super) const KEYS: &[Key] = broker_keys! {
         "How detailed Kafka's own metrics are."
     Long "metrics.sample.window.ms" = "30000", at_least(1), ReadOnly, REPORTED;
         "How long one sample of Kafka's metrics lasts."
-    Int "telemetry.max.bytes" = "1048576", at_least(1), ReadOnly, REPORTED;
+    Int "telemetry.max.bytes" = "1048576", at_least(1), ReadOnly, HONOURED;
         "The largest compressed metrics push accepted from a client (KIP-714)."
     Boolean "unstable.api.versions.enable" = "false", ANY, ReadOnly, REPORTED, internal;
         "Whether API versions still under development are offered; Ottla never offers them."

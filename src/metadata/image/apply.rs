@@ -10,6 +10,7 @@ use super::{
 };
 use crate::ids::{BrokerId, PartitionIndex, TopicId, TopicName};
 use crate::metadata::keys::{ConfigResource, Key, Keys};
+use crate::metadata::quotas::QuotaImage;
 use crate::metadata::store::{Event, EventBatch, KeyValue, Revision, printable};
 use crate::metadata::values::{
     self, BrokerValue, ClusterIdValue, ConfigValue, ControllerValue, FeaturesValue, PartitionValue, TopicValue,
@@ -74,6 +75,10 @@ impl MetadataImage {
                 let config = ConfigImage { overrides, revision: kv.mod_revision };
                 Arc::make_mut(&mut self.configs).insert(resource, config);
             }
+            Key::Quota(entity) => {
+                let quotas = QuotaImage { values: parse(kv)?, revision: kv.mod_revision };
+                Arc::make_mut(&mut self.quotas).insert(entity, quotas);
+            }
             Key::Features => self.features = parse::<FeaturesValue>(kv)?,
             // Blocks of ids are handed out by transactions alone.
             Key::ProducerIds => {}
@@ -96,6 +101,9 @@ impl MetadataImage {
             Key::Config(resource) => {
                 self.show_topic_configs(&resource, &ConfigOverrides::new());
                 Arc::make_mut(&mut self.configs).remove(&resource);
+            }
+            Key::Quota(entity) => {
+                Arc::make_mut(&mut self.quotas).remove(&entity);
             }
             Key::Features => self.features = FeaturesValue::new(),
             Key::ProducerIds => {}
