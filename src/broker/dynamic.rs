@@ -28,9 +28,7 @@ impl DynamicLimits {
             if old.cluster_id.is_empty() || !new.same_configs(old) {
                 let config = current(&services, new);
                 followed.put_in_force(&config);
-                for log in services.logs.logs() {
-                    log.set_producer_expiration_ms(config.producer_id_expiration_ms as i64);
-                }
+                services.logs.set_producer_expiration_ms(config.producer_id_expiration_ms as i64);
             }
         }));
         limits

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
@@ -119,6 +120,8 @@ pub struct LogManager {
     /// One creation or deletion at a time.
     changes: Mutex<()>,
     options: LogManagerOptions,
+    /// `producer.id.expiration.ms` as it is now; that of the options is the one of the start.
+    producer_expiration_ms: AtomicI64,
     clock: Arc<dyn Clock>,
 }
 
@@ -216,6 +219,14 @@ impl LogManager {
             }
         }
         removed
+    }
+
+    /// `producer.id.expiration.ms`, where it has changed: for the logs that are there and those that are yet to be made.
+    pub fn set_producer_expiration_ms(&self, expiration_ms: i64) {
+        // No log comes to be with the old value meanwhile.
+        let _one_change_at_a_time = self.changes.lock();
+        self.producer_expiration_ms.store(expiration_ms, Ordering::Relaxed);
+        self.logs().iter().for_each(|log| log.set_producer_expiration_ms(expiration_ms));
     }
 
     /// Forgets the producers that were idle beyond `producer.id.expiration.ms`.

@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::super::checkpoint_text::FileError;
 use super::super::checkpoints::{
@@ -11,6 +12,7 @@ use super::super::checkpoints::{
 use super::super::directory::PartitionDirectory;
 use super::super::partition_log::PartitionLog;
 use super::super::partition_metadata::{self, PARTITION_METADATA_FILE};
+use super::super::producer_state::ProducerStateConfig;
 use super::super::recovery::{self, LoadRequest};
 use super::{Directory, Hosted, LogManager, LogManagerError};
 use crate::config::LogConfig;
@@ -94,7 +96,10 @@ impl LogManager {
             directory: PartitionDirectory::new(Arc::clone(disk), path.clone()),
             health: Arc::clone(directory.base.health()),
             config: Arc::clone(&new.config),
-            producer_state: self.options.producer_state,
+            producer_state: ProducerStateConfig {
+                expiration_ms: self.producer_expiration_ms.load(Ordering::Relaxed),
+                ..self.options.producer_state
+            },
             was_clean: false,
             recovery_point: Offset::ZERO,
             log_start_offset: Offset::ZERO,

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::thread;
 
 use parking_lot::{Mutex, RwLock};
@@ -60,6 +60,7 @@ impl LogManager {
         let manager = Self {
             directories: directories.online.into_iter().map(Directory::new).collect(),
             failed: directories.failed,
+            producer_expiration_ms: AtomicI64::new(options.producer_state.expiration_ms),
             logs: RwLock::default(),
             changes: Mutex::default(),
             options,

@@ -6,11 +6,12 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::*;
-use crate::ids::{BrokerId, Offset};
+use crate::ids::{BrokerId, Offset, ProducerEpoch, ProducerId};
 use crate::io::sim::{SimDisk, SimFault, SimOperation};
 use crate::io::{Disk, OpenMode};
 use crate::log::log_directory::LogDirectories;
 use crate::log::testing::{append, batch};
+use crate::protocol::records::{NewRecord, RecordBatchBuilder};
 use crate::time::ManualClock;
 
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -369,4 +370,23 @@ fn retention_removes_what_is_too_old() {
     let before = fixture.disk.list(Path::new("a/topic-0")).unwrap().len();
     manager.delete_expired_files(NOW_MS + 61_000 + fixture.config.file_delete_delay_ms);
     assert!(fixture.disk.list(Path::new("a/topic-0")).unwrap().len() < before);
+}
+
+#[test]
+fn producers_expire_alike_in_logs_made_before_and_after_a_change() {
+    let fixture = Fixture::new();
+    let manager = fixture.start();
+    let before = manager.get_or_create(&fixture.new_log(0, 1)).unwrap();
+    manager.set_producer_expiration_ms(1_000);
+    let after = manager.get_or_create(&fixture.new_log(1, 2)).unwrap();
+    let mut builder = RecordBatchBuilder::new(Offset::ZERO).producer(ProducerId(9), ProducerEpoch(0), 0);
+    builder.append(&NewRecord { timestamp_ms: NOW_MS, key: None, value: Some(b"v"), headers: &[] });
+    let batch = Bytes::from(builder.build().unwrap());
+    for log in [&before, &after] {
+        append(log, &batch).unwrap();
+    }
+    manager.expire_producers(NOW_MS + 999);
+    assert_eq!((before.producers().len(), after.producers().len()), (1, 1));
+    manager.expire_producers(NOW_MS + 1_000);
+    assert_eq!((before.producers().len(), after.producers().len()), (0, 0));
 }
