@@ -7,8 +7,6 @@
 //! So the answer is mapped: the leader and only voter is that broker; the epoch is the revision at which it took the
 //! role; offsets are revisions of the store; the other brokers are observers, whose progress nobody keeps.
 
-use std::sync::Arc;
-
 use super::{Outcome, RequestContext};
 use crate::error::ErrorCode;
 use crate::ids::BrokerId;
@@ -23,6 +21,8 @@ use crate::time::TimestampMs;
 /// The topic that Kafka keeps its metadata in, and the name by which the quorum is asked for.
 const METADATA_TOPIC: &str = "__cluster_metadata";
 const UNKNOWN: i64 = -1;
+const FETCH_TIMES_SINCE: i16 = 1;
+const NODES_SINCE: i16 = 2;
 
 pub(super) fn handle(cx: RequestContext, request: DescribeQuorumRequest) -> Outcome {
     let image = cx.services().metadata.current();
@@ -38,9 +38,9 @@ pub(super) fn handle(cx: RequestContext, request: DescribeQuorumRequest) -> Outc
     };
     let mut topic = TopicData::default();
     topic.topic_name = StrBytes::from_static_str(METADATA_TOPIC).into();
-    topic.partitions = vec![describe(&image, controller, cx.services().clock.now_ms())];
+    topic.partitions = vec![describe(&cx, &image, controller)];
     response.topics = vec![topic];
-    if cx.version >= 2 {
+    if cx.version >= NODES_SINCE {
         let node = image.broker(controller).and_then(|broker| node(broker, &cx.connection.listener.name));
         response.nodes = node.into_iter().collect();
     }
@@ -73,30 +73,36 @@ fn unknown(
     topic
 }
 
-fn describe(image: &MetadataImage, controller: BrokerId, now_ms: TimestampMs) -> PartitionData {
+fn describe(cx: &RequestContext, image: &MetadataImage, controller: BrokerId) -> PartitionData {
     let mut partition = PartitionData::default();
     partition.leader_id = controller.0.into();
     partition.leader_epoch = i32::try_from(image.controller_epoch.0).unwrap_or(i32::MAX);
     partition.high_watermark = image.revision.0;
     let (voters, observers): (Vec<_>, Vec<_>) = image.brokers.values().partition(|broker| broker.id == controller);
-    partition.current_voters = voters.into_iter().map(|broker| replica(broker, image.revision.0, now_ms)).collect();
-    partition.observers = observers.into_iter().map(|broker| replica(broker, UNKNOWN, UNKNOWN)).collect();
+    let now_ms = cx.services().clock.now_ms();
+    let describe = |broker, offset, caught_up_ms| replica(cx.version, broker, offset, caught_up_ms);
+    partition.current_voters = voters.into_iter().map(|broker| describe(broker, image.revision.0, now_ms)).collect();
+    partition.observers = observers.into_iter().map(|broker| describe(broker, UNKNOWN, UNKNOWN)).collect();
     partition
 }
 
-fn replica(broker: &Arc<BrokerImage>, log_end_offset: i64, caught_up_ms: TimestampMs) -> ReplicaState {
+fn replica(version: i16, broker: &BrokerImage, log_end_offset: i64, caught_up_ms: TimestampMs) -> ReplicaState {
     let mut replica = ReplicaState::default();
     replica.replica_id = broker.id.0.into();
-    // The first log directory is where the embedded store lies.
-    replica.replica_directory_id = broker.directories.first().copied().unwrap_or_default().0;
     replica.log_end_offset = log_end_offset;
-    replica.last_fetch_timestamp = caught_up_ms;
-    replica.last_caught_up_timestamp = caught_up_ms;
+    if version >= FETCH_TIMES_SINCE {
+        replica.last_fetch_timestamp = caught_up_ms;
+        replica.last_caught_up_timestamp = caught_up_ms;
+    }
+    if version >= NODES_SINCE {
+        // The first log directory is where the embedded store lies.
+        replica.replica_directory_id = broker.directories.first().copied().unwrap_or_default().0;
+    }
     replica
 }
 
 /// The controller as it is reached on the listener that the client uses.
-fn node(broker: &Arc<BrokerImage>, listener: &str) -> Option<Node> {
+fn node(broker: &BrokerImage, listener: &str) -> Option<Node> {
     let endpoint = broker.endpoint(listener)?;
     let mut on_wire = Listener::default();
     on_wire.name = StrBytes::from_string(endpoint.listener.clone());
