@@ -38,7 +38,8 @@ impl Node {
     }
 
     /// A broker with these properties besides host, ports and directory. `{port}` in a value is the port that
-    /// [`bootstrap`](Self::bootstrap) names; `listeners` given here must hold it.
+    /// [`bootstrap`](Self::bootstrap) names; `listeners` given here must hold it. `{home}` is the directory of
+    /// [`scratch`](Self::scratch), and `{home}/data` that of [`log_dir`](Self::log_dir).
     pub fn with(properties: &[(&str, &str)]) -> Self {
         Self::on(|_| (), properties)
     }
@@ -71,7 +72,9 @@ impl Node {
         peer::prepare_log_dir(peer, &log_dir);
         let mut all = peer::base_properties(peer, port, other_port, &log_dir);
         for (key, value) in properties {
-            peer::set_property(peer, &mut all, key, &value.replace("{port}", &port.to_string()));
+            let value = value.replace("{port}", &port.to_string());
+            let value = value.replace("{home}", &home.path().display().to_string());
+            peer::set_property(peer, &mut all, key, &value);
         }
         fs::write(home.path().join("server.properties"), peer::to_text(&all)).expect("a properties file");
         let ready_after = Duration::ZERO;

@@ -55,5 +55,5 @@ fn delete_before(cx: &RequestContext, topic: &str, partition: i32, offset: Offse
     let topic = cx.services().replicas.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let replica = topic.partition(partition)?;
     replica.check_leader(LeaderEpoch::NONE).map_err(|error| error.code())?;
-    replica.log().delete_records(offset).map_err(|error| error.code())
+    replica.delete_records(offset).map_err(|error| error.code())
 }

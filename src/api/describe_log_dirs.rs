@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Outcome, RequestContext};
 use crate::error::ErrorCode;
-use crate::ids::{PartitionIndex, TopicName};
+use crate::ids::{PartitionIndex, TopicName, TopicPartition};
 use crate::log::log_manager::DirectoryStatus;
 use crate::protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirsResult};
 use crate::protocol::wire::messages::describe_log_dirs_response::{
@@ -67,6 +67,20 @@ fn partitions_by_directory(cx: &RequestContext, asked: &Asked) -> HashMap<PathBu
             on_wire.partition_size = log.size_bytes() as i64;
             on_wire.offset_lag = (log.high_watermark() - log.log_end_offset()).max(0);
             directories.entry(directory).or_default().entry(topic.name.clone()).or_default().push(on_wire);
+        }
+    }
+    for (future, directory) in cx.services().logs.futures() {
+        let TopicPartition { topic, partition } = future.topic_partition();
+        let is_asked = asked
+            .as_ref()
+            .is_none_or(|asked| asked.get(&**topic).is_some_and(|partitions| partitions.contains(partition)));
+        if let (true, Some(log)) = (is_asked, cx.services().logs.get(future.topic_partition())) {
+            let mut on_wire = DescribeLogDirsPartition::default();
+            on_wire.partition_index = *partition;
+            on_wire.partition_size = future.size_bytes() as i64;
+            on_wire.offset_lag = (log.log_end_offset() - future.log_end_offset()).max(0);
+            on_wire.is_future_key = true;
+            directories.entry(directory).or_default().entry(topic.clone()).or_default().push(on_wire);
         }
     }
     directories

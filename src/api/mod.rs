@@ -19,6 +19,7 @@ mod throttle;
 mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod configs;
 mod consumer_group_describe;

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use super::context::ConnectionContext;
 use super::{
-    Outcome, Refusal, alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions,
-    consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, decode, delete_records,
-    delete_topics, describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
-    describe_producers, describe_quorum, describe_topic_partitions, fetch, find_coordinator,
+    Outcome, Refusal, alter_client_quotas, alter_configs, alter_partition_reassignments, alter_replica_log_dirs,
+    api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, decode,
+    delete_records, delete_topics, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
+    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, fetch, find_coordinator,
     get_telemetry_subscriptions, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
     list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit,
     offset_delete, offset_fetch, offset_for_leader_epoch, produce, push_telemetry, sync_group, unregister_broker,
@@ -70,6 +70,7 @@ pub static TABLE: &[ApiRow] = &[
     row!(23, "OffsetForLeaderEpoch", 2..=4, offset_for_leader_epoch::handle),
     row!(32, "DescribeConfigs", 1..=4, describe_configs::handle),
     row!(33, "AlterConfigs", 0..=2, alter_configs::handle),
+    row!(34, "AlterReplicaLogDirs", 1..=2, alter_replica_log_dirs::handle),
     row!(35, "DescribeLogDirs", 1..=5, describe_log_dirs::handle),
     row!(37, "CreatePartitions", 0..=3, create_partitions::handle),
     row!(44, "IncrementalAlterConfigs", 0..=1, incremental_alter_configs::handle),

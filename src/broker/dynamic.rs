@@ -29,6 +29,7 @@ impl DynamicLimits {
                 let config = current(&services, new);
                 followed.put_in_force(&config);
                 services.logs.set_producer_expiration_ms(config.producer_id_expiration_ms as i64);
+                services.replicas.set_move_bytes_per_second(config.replica_alter_log_dirs_io_max_bytes_per_second);
             }
         }));
         limits

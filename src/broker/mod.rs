@@ -9,6 +9,7 @@
 mod cluster;
 mod dynamic;
 mod maintenance;
+mod placement;
 mod snapshot;
 mod sockets;
 
@@ -37,7 +38,7 @@ use crate::metrics::{BrokerState, Metrics};
 use crate::net::{ConnectionSettings, RequestMemory};
 use crate::protocol::frame::FrameCaps;
 use crate::quota::{QuotaManager, QuotaWindows, Window};
-use crate::replication::ReplicaManager;
+use crate::replication::{LogMover, ReplicaManager};
 use crate::telemetry::ClientTelemetry;
 use crate::time::{Clock, SystemClock};
 use cluster::Cluster;
@@ -83,6 +84,7 @@ pub struct Broker {
     services: Arc<Services>,
     state: Arc<State>,
     cluster: Cluster,
+    log_mover: LogMover,
     maintenance: Maintenance,
     /// Connections and listeners.
     serving: TaskTracker,
@@ -145,6 +147,9 @@ impl Broker {
         };
         let logs = load_logs(&config, &cluster, directories, &clock).await?;
         cluster.controller.register_broker(registration).await?;
+        // Before leaders are confirmed: a replica whose recorded directory is gone must not lead.
+        let misplaced = placement::misplaced(&logs, &cluster.publisher.current(), config.node_id);
+        cluster.controller.assign_directories(&misplaced).await?;
         cluster.controller.renew_leader_epochs().await?;
         cluster.controller.collect_orphans().await?;
 
@@ -183,10 +188,13 @@ impl Broker {
             stopping: CancellationToken::new(),
             config: Arc::clone(&config),
         });
+        placement::follow_places(&services.replicas, &cluster.controller, &background, &stop_background);
+        let log_mover = LogMover::start(Arc::clone(&services.replicas), Arc::clone(&logs), Arc::clone(&clock))?;
         let maintenance = Maintenance::start(logs, metrics, Arc::clone(&clock), &config)?;
         let broker = Self {
             state,
             cluster,
+            log_mover,
             maintenance,
             serving: TaskTracker::new(),
             stop_serving: services.stopping.clone(),
@@ -264,8 +272,9 @@ impl Broker {
         }
         self.state.set(BrokerState::ShuttingDown);
         let epoch = self.cluster.controller.broker_epoch();
-        let (maintenance, logs) = (self.maintenance, Arc::clone(&self.services.logs));
+        let (log_mover, maintenance, logs) = (self.log_mover, self.maintenance, Arc::clone(&self.services.logs));
         let closing = tokio::task::spawn_blocking(move || {
+            log_mover.stop();
             maintenance.stop();
             logs.shutdown(epoch);
         });

@@ -102,12 +102,12 @@ fn snapshot(local: BrokerId, topic: &HostedTopic, image: &TopicImage, index: i32
         preferred_leader: partition.and_then(|partition| partition.replicas.first().copied()),
         replicas: partition.map_or(0, |partition| partition.replicas.len()),
         in_sync_replicas: partition.map_or(0, |partition| partition.isr.len()),
-        min_in_sync_replicas: log.map_or(1, |log| log.config().min_insync_replicas as usize),
-        is_offline: log.is_none_or(|log| log.health().is_offline()),
-        size_bytes: log.map_or(0, |log| log.size_bytes()),
-        segments: log.map_or(0, |log| log.segment_count()),
-        log_start_offset: log.map_or_else(Default::default, |log| log.log_start_offset()),
-        high_watermark: log.map_or_else(Default::default, |log| log.high_watermark()),
+        min_in_sync_replicas: log.as_ref().map_or(1, |log| log.config().min_insync_replicas as usize),
+        is_offline: log.as_ref().is_none_or(|log| log.health().is_offline()),
+        size_bytes: log.as_ref().map_or(0, |log| log.size_bytes()),
+        segments: log.as_ref().map_or(0, |log| log.segment_count()),
+        log_start_offset: log.as_ref().map_or_else(Default::default, |log| log.log_start_offset()),
+        high_watermark: log.as_ref().map_or_else(Default::default, |log| log.high_watermark()),
         log_end_offset: log.map_or_else(Default::default, |log| log.log_end_offset()),
     }
 }

@@ -22,6 +22,7 @@ pub struct DynamicBrokerConfig {
     pub listener_limits: BTreeMap<String, ListenerLimits>,
     pub num_recovery_threads_per_data_dir: u32,
     pub producer_id_expiration_ms: u64,
+    pub replica_alter_log_dirs_io_max_bytes_per_second: u64,
 }
 
 /// What `listener.name.<name>.` settings limit, beside the broker's own limits.
@@ -41,17 +42,24 @@ impl DynamicBrokerConfig {
             listener_limits: listener_limits(layers),
             num_recovery_threads_per_data_dir: count(layers, "num.recovery.threads.per.data.dir"),
             producer_id_expiration_ms: u64::from(count(layers, "producer.id.expiration.ms")),
+            replica_alter_log_dirs_io_max_bytes_per_second: long(
+                layers,
+                "replica.alter.log.dirs.io.max.bytes.per.second",
+            ),
         }
     }
 }
 
+fn count(layers: &Layers<'_>, name: &str) -> u32 {
+    u32::try_from(long(layers, name)).unwrap_or_default()
+}
+
 /// A checked number that is not negative. A stored one that is not valid must not stop the broker: the value it was
 /// started with stands.
-fn count(layers: &Layers<'_>, name: &str) -> u32 {
-    let key = table_row(name);
+fn long(layers: &Layers<'_>, name: &str) -> u64 {
     let stored = layers.effective(name).filter(|text| is_valid(name, text));
     let text = stored.or_else(|| layers.config.value(name)).unwrap_or_default();
-    u32::try_from(number(key, text)).unwrap_or_default()
+    u64::try_from(number(table_row(name), text)).unwrap_or_default()
 }
 
 fn per_host(layers: &Layers<'_>, name: &str) -> BTreeMap<String, u32> {

@@ -23,7 +23,8 @@ mod testing;
 pub use election::ElectionType;
 pub use machine::{CreatedTopic, FeatureUpdate, LevelChange, NewPartitions, NewTopic, TopicDefaults, TopicRef};
 pub use runtime::{
-    BrokerRegistration, Controller, ControllerParts, DeletedTopic, PRODUCER_ID_BLOCK, Reassignment, bootstrap,
+    BrokerRegistration, Controller, ControllerParts, DeletedTopic, DirectoryAssignment, PRODUCER_ID_BLOCK,
+    Reassignment, bootstrap,
 };
 
 use crate::error::ErrorCode;

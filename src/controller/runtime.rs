@@ -1,6 +1,7 @@
 //! The operations: machine and store brought together.
 
 mod configs;
+mod directories;
 mod features;
 mod partitions;
 mod producer_ids;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+pub use self::directories::DirectoryAssignment;
 pub use self::partitions::Reassignment;
 pub use self::producer_ids::PRODUCER_ID_BLOCK;
 pub use self::registration::BrokerRegistration;

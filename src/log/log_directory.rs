@@ -207,17 +207,23 @@ fn is_related(entry: &DirectoryEntry) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Folder {
     Partition(TopicPartition),
+    /// A copy of a partition's log, on its way here from another directory.
+    Future(TopicPartition),
     /// Of a deleted topic, to be removed.
     Deleted,
-    /// Of another broker's or another time's: a stray, a future replica, Kafka's metadata, the file system's own.
+    /// Of another broker's or another time's: a stray, Kafka's metadata, the file system's own.
     LeftAlone,
     Unknown,
 }
 
 impl Folder {
     pub fn parse(name: &str) -> Self {
-        if FOREIGN_FOLDERS.contains(&name) || name.ends_with("-stray") || name.ends_with("-future") {
+        if FOREIGN_FOLDERS.contains(&name) || name.ends_with("-stray") {
             return Self::LeftAlone;
+        }
+        if let Some(name) = name.strip_suffix("-future") {
+            let partition = name.rsplit_once('.').and_then(|(name, _)| TopicPartition::from_directory_name(name));
+            return partition.map_or(Self::LeftAlone, Self::Future);
         }
         if name.ends_with("-delete") {
             return Self::Deleted;
@@ -446,9 +452,10 @@ mod tests {
         assert_eq!(Folder::parse("orders-0"), partition("orders", 0));
         assert_eq!(Folder::parse("foo-delete-3"), partition("foo-delete", 3));
         assert_eq!(Folder::parse("orders-0.3f2a-delete"), Folder::Deleted);
-        for left_alone in ["__cluster_metadata-0", "lost+found", "orders-0.3f2a-stray", "orders-0.3f2a-future"] {
+        for left_alone in ["__cluster_metadata-0", "lost+found", "orders-0.3f2a-stray", "orders-future"] {
             assert_eq!(Folder::parse(left_alone), Folder::LeftAlone, "{left_alone}");
         }
         assert_eq!(Folder::parse("photos"), Folder::Unknown);
+        assert_eq!(Folder::parse("a.b-0.3f2a-future"), Folder::Future(TopicPartition::new("a.b", 0)));
     }
 }

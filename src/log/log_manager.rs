@@ -1,6 +1,6 @@
 //! All logs of this broker, in all of its log directories.
 //!
-//! Owns: which partition's log lies where; creation and deletion; the checkpoints; retention passes; clean shutdown.
+//! Owns: which partition's log lies where; creation, moving and deletion; the checkpoints; retention passes; clean shutdown.
 //! Never does: decide which partitions there are, or run by itself. What is periodic is a function here, which waits
 //! for the device and is called from a thread of its own:
 //!
@@ -15,10 +15,11 @@ mod checkpointing;
 mod creation;
 mod deletion;
 mod loading;
+mod moving;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use crate::time::{Clock, TimestampMs};
 
 pub use creation::NewLog;
 pub use loading::{LoadError, LoadSummary};
+pub use moving::Move;
 
 use checkpointing::Checkpoints;
 use deletion::ExpiredFolder;
@@ -89,6 +91,10 @@ pub enum LogManagerError {
     MayBeOffline(TopicPartition),
     #[error("{0} has no log here")]
     Unknown(TopicPartition),
+    #[error("{0} is no log directory of this broker")]
+    UnknownDirectory(String),
+    #[error("the topic name of {0} is too long for a folder of a log that moves")]
+    NameTooLong(TopicPartition),
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(transparent)]
@@ -100,6 +106,8 @@ impl LogManagerError {
         match self {
             Self::InconsistentTopicId { .. } => ErrorCode::InconsistentTopicId,
             Self::Unknown(_) => ErrorCode::UnknownTopicOrPartition,
+            Self::UnknownDirectory(_) => ErrorCode::LogDirNotFound,
+            Self::NameTooLong(_) => ErrorCode::InvalidTopicException,
             Self::DirectoryOffline(_)
             | Self::NoDirectory
             | Self::MayBeOffline(_)
@@ -117,6 +125,10 @@ pub struct LogManager {
     failed: Vec<(PathBuf, String)>,
     /// Ordered, so that passes over all of them always go the same way.
     logs: RwLock<BTreeMap<TopicPartition, Hosted>>,
+    /// Copies of logs on their way to another directory.
+    futures: RwLock<BTreeMap<TopicPartition, Hosted>>,
+    /// Where logs go that are not there yet (AlterReplicaLogDirs ahead of a topic's creation).
+    preferred: Mutex<HashMap<TopicPartition, DirectoryId>>,
     /// One creation or deletion at a time.
     changes: Mutex<()>,
     options: LogManagerOptions,
@@ -247,10 +259,10 @@ impl LogManager {
         self.logs().into_iter().filter(|log| !log.health().is_offline())
     }
 
-    /// The logs in one directory.
+    /// The logs in one directory, and the copies on their way there: no partition has both in the same one.
     fn logs_in(&self, directory: usize) -> Vec<(TopicPartition, Arc<PartitionLog>)> {
-        let logs = self.logs.read();
-        let here = logs.iter().filter(|(_, hosted)| hosted.directory == directory);
+        let (logs, futures) = (self.logs.read(), self.futures.read());
+        let here = logs.iter().chain(&*futures).filter(|(_, hosted)| hosted.directory == directory);
         here.map(|(partition, hosted)| (partition.clone(), Arc::clone(&hosted.log))).collect()
     }
 }

@@ -1,8 +1,12 @@
 //! One replica hosted by this broker: its log, what it knows of the others, and those who wait for it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
@@ -17,6 +21,7 @@ use crate::log::append::{AppendContext, Appended};
 use crate::log::errors::{AppendError, ReadError};
 use crate::log::partition_log::PartitionLog;
 use crate::log::producer_state::AppendOrigin;
+use crate::log::retention::DeleteRecordsError;
 use crate::log::txn_index::AbortedTxn;
 use crate::metadata::image::PartitionImage;
 use crate::time::TimestampMs;
@@ -109,7 +114,8 @@ pub struct Partition {
     pub id: TopicPartition,
     pub topic_id: TopicId,
     local: BrokerId,
-    log: Arc<PartitionLog>,
+    /// Another one once it has moved to another log directory.
+    log: ArcSwap<PartitionLog>,
     /// Read during an append, so that leadership cannot change under it; written by image changes and flushes.
     state: RwLock<PartitionState>,
     waiters: Mutex<Waiters>,
@@ -152,22 +158,64 @@ impl Partition {
             id,
             topic_id,
             local,
-            log: Arc::clone(log),
+            log: ArcSwap::new(Arc::clone(log)),
             state: RwLock::new(state),
             waiters: Mutex::default(),
             watchers: Watchers::default(),
         });
-        let listener: Weak<Self> = Arc::downgrade(&partition);
+        partition.listen_to(log);
+        partition
+    }
+
+    /// The log as of now: what reads more than once from it keeps it.
+    pub fn log(&self) -> Arc<PartitionLog> {
+        self.log.load_full()
+    }
+
+    fn listen_to(self: &Arc<Self>, log: &PartitionLog) {
+        let listener: Weak<Self> = Arc::downgrade(self);
         log.set_on_flushed(Box::new(move |flushed| {
             if let Some(partition) = listener.upgrade() {
                 partition.on_flushed(flushed.ok());
             }
         }));
-        partition
     }
 
-    pub fn log(&self) -> &Arc<PartitionLog> {
-        &self.log
+    /// Puts a copy of the log, in another log directory, in its place, unless the copy lacks something: says whether
+    /// it did. Nothing is appended while `change_places` runs; it waits for the device.
+    pub fn replace_log<E>(
+        self: &Arc<Self>,
+        copy: &Arc<PartitionLog>,
+        change_places: impl FnOnce() -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let mut state = self.state.write();
+        let current = self.log();
+        if copy.log_end_offset() != current.log_end_offset() {
+            return Ok(false);
+        }
+        copy.set_config(current.config());
+        copy.increment_log_start_offset(current.log_start_offset());
+        if let Some(epoch) = current.latest_epoch() {
+            copy.assign_leader_epoch(epoch);
+        }
+        copy.set_high_watermark(current.high_watermark());
+        change_places()?;
+        current.set_on_flushed(Box::new(|_| {}));
+        self.listen_to(copy);
+        self.log.store(Arc::clone(copy));
+        let moved = state.record_flushed(self.local, copy.flushed_offset());
+        drop(state);
+        if let Some(high_watermark) = moved {
+            self.publish(high_watermark);
+        }
+        Ok(true)
+    }
+
+    /// Makes the records below an offset unreadable (DeleteRecords), and says where the log begins now.
+    pub fn delete_records(&self, before: Offset) -> Result<Offset, DeleteRecordsError> {
+        // The log does not change places meanwhile, which would forget it.
+        let _state = self.state.read();
+        self.log.load().delete_records(before)
     }
 
     pub fn watchers(&self) -> &Watchers {
@@ -202,7 +250,7 @@ impl Partition {
             }
             return;
         }
-        let moved = state.record_flushed(self.local, self.log.flushed_offset()).is_some();
+        let moved = state.record_flushed(self.local, self.log.load().flushed_offset()).is_some();
         let high_watermark = state.high_watermark();
         drop(state);
         if moved {
@@ -235,19 +283,20 @@ impl Partition {
             return Err(PartitionError::NotEnoughReplicas { in_sync: state.in_sync_count() });
         }
         let context = AppendContext { leader_epoch: state.leader_epoch(), origin, now_ms };
-        let appended = self.log.append_as_leader(records, &context)?;
+        let log = self.log();
+        let appended = log.append_as_leader(records, &context)?;
         drop(state);
-        if !self.log.config().flush_before_ack {
-            self.on_flushed(Some(self.log.log_end_offset()));
+        if !log.config().flush_before_ack {
+            self.on_flushed(Some(log.log_end_offset()));
         }
-        self.log.request_flush();
+        log.request_flush();
         Ok(appended)
     }
 
     /// Waits until everything below `offset` is committed.
     pub fn wait_for_high_watermark(&self, offset: Offset) -> HighWatermarkWait {
         let mut waiters = self.waiters.lock();
-        if self.log.high_watermark() >= offset {
+        if self.log.load().high_watermark() >= offset {
             return HighWatermarkWait::Reached;
         }
         let (sender, receiver) = oneshot::channel();
@@ -268,24 +317,25 @@ impl Partition {
         if read.replica.is_some_and(|replica| !self.state.read().is_replica(replica)) {
             return Err(PartitionError::NotReplica);
         }
-        let high_watermark = self.log.high_watermark();
-        let last_stable_offset = self.log.last_stable_offset();
+        let log = self.log();
+        let high_watermark = log.high_watermark();
+        let last_stable_offset = log.last_stable_offset();
         let mut fetched = FetchedData {
             records: None,
             high_watermark,
             last_stable_offset,
-            log_start_offset: self.log.log_start_offset(),
+            log_start_offset: log.log_start_offset(),
             aborted_transactions: None,
-            diverging: self.divergence(read),
+            diverging: divergence(&log, read),
         };
         if fetched.diverging.is_some() {
             return Ok(fetched);
         }
-        let up_to = self.visible_end(read.visibility);
-        let found = self.log.read(read.offset, read.max_bytes, read.at_least_one_batch, up_to)?;
+        let up_to = visible_end(&log, read.visibility);
+        let found = log.read(read.offset, read.max_bytes, read.at_least_one_batch, up_to)?;
         if read.visibility == Visibility::Stable {
             fetched.aborted_transactions =
-                Some(self.log.aborted_transactions(read.offset, found.next_offset).map_err(ReadError::from)?);
+                Some(log.aborted_transactions(read.offset, found.next_offset).map_err(ReadError::from)?);
         }
         fetched.records = found.slice;
         Ok(fetched)
@@ -293,20 +343,7 @@ impl Partition {
 
     /// The offset behind the last record that a reader may see.
     pub fn visible_end(&self, visibility: Visibility) -> Offset {
-        match visibility {
-            Visibility::Committed => self.log.high_watermark(),
-            Visibility::Stable => self.log.last_stable_offset(),
-            Visibility::LogEnd => self.log.log_end_offset(),
-        }
-    }
-
-    /// Where the reader's last record does not lie in this log: how far the two agree (KIP-595).
-    fn divergence(&self, read: &FetchRead) -> Option<(LeaderEpoch, Offset)> {
-        if read.last_fetched_epoch == LeaderEpoch::NONE {
-            return None;
-        }
-        let (epoch, end_offset) = self.log.epoch_end_offset(read.last_fetched_epoch);
-        (epoch < read.last_fetched_epoch || end_offset < read.offset).then_some((epoch, end_offset))
+        visible_end(&self.log.load(), visibility)
     }
 
     /// Fails unless this broker leads the partition, in the epoch that the request expects ([`LeaderEpoch::NONE`]: any).
@@ -324,7 +361,7 @@ impl Partition {
 
     /// The largest epoch not above `epoch`, and the offset behind its last record.
     pub fn epoch_end_offset(&self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
-        self.log.epoch_end_offset(epoch)
+        self.log.load().epoch_end_offset(epoch)
     }
 
     /// The topic is gone: whoever waits is told so, and those who come later.
@@ -348,7 +385,7 @@ impl Partition {
 
     /// Makes a new high watermark visible, then wakes those who waited for it.
     fn publish(&self, high_watermark: Offset) {
-        self.log.set_high_watermark(high_watermark);
+        self.log.load().set_high_watermark(high_watermark);
         let mut waiters = self.waiters.lock();
         let reached = waiters.queue.partition_point(|(waiting, _)| *waiting <= high_watermark);
         for (_, sender) in waiters.queue.drain(..reached) {
@@ -370,4 +407,21 @@ impl Partition {
         drop(waiters);
         self.watchers.notify();
     }
+}
+
+fn visible_end(log: &PartitionLog, visibility: Visibility) -> Offset {
+    match visibility {
+        Visibility::Committed => log.high_watermark(),
+        Visibility::Stable => log.last_stable_offset(),
+        Visibility::LogEnd => log.log_end_offset(),
+    }
+}
+
+/// Where the reader's last record does not lie in this log: how far the two agree (KIP-595).
+fn divergence(log: &PartitionLog, read: &FetchRead) -> Option<(LeaderEpoch, Offset)> {
+    if read.last_fetched_epoch == LeaderEpoch::NONE {
+        return None;
+    }
+    let (epoch, end_offset) = log.epoch_end_offset(read.last_fetched_epoch);
+    (epoch < read.last_fetched_epoch || end_offset < read.offset).then_some((epoch, end_offset))
 }

@@ -1,10 +1,13 @@
 //! All replicas of this broker, kept equal to the metadata image.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use tracing::{error, info};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
 
 use super::partition::Partition;
 use crate::config::{BrokerConfig, LogConfig};
@@ -61,11 +64,74 @@ pub struct ReplicaManager {
     config: Arc<BrokerConfig>,
     logs: Arc<LogManager>,
     hosted: ArcSwap<Hosted>,
+    /// Replicas that lie elsewhere than the metadata has them; the metadata is to be told.
+    places: Mutex<Places>,
+    places_noted: Notify,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`.
+    move_bytes_per_second: AtomicU64,
 }
+
+/// The log directories of replicas.
+pub type Places = BTreeMap<(TopicId, PartitionIndex), DirectoryId>;
 
 impl ReplicaManager {
     pub fn new(local: BrokerId, config: Arc<BrokerConfig>, logs: Arc<LogManager>) -> Arc<Self> {
-        Arc::new(Self { local, config, logs, hosted: ArcSwap::default() })
+        Arc::new(Self {
+            local,
+            config,
+            logs,
+            hosted: ArcSwap::default(),
+            places: Mutex::default(),
+            places_noted: Notify::new(),
+            move_bytes_per_second: AtomicU64::new(u64::MAX),
+        })
+    }
+
+    /// Moves the log of a partition to the log directory of that path, as DescribeLogDirs tells it. Returns once the
+    /// move has begun. For a partition that is not here the directory is remembered, and the code says so.
+    pub fn alter_log_directory(&self, partition: &TopicPartition, path: &str) -> Result<(), ErrorCode> {
+        LogManager::check_movable(partition).map_err(|error| error.code())?;
+        let directory = self.logs.directory_at(path).map_err(|error| error.code())?;
+        let hosted = self.topic(&partition.topic);
+        let replica = hosted.as_ref().ok_or(ErrorCode::UnknownTopicOrPartition);
+        match replica.and_then(|topic| topic.partition(partition.partition)) {
+            Ok(_) => self.logs.begin_move(partition, directory).map_err(|error| {
+                warn!(%partition, path, %error, "the log can't be moved");
+                error.code()
+            }),
+            Err(ErrorCode::KafkaStorageError) => Err(ErrorCode::KafkaStorageError),
+            Err(code) => {
+                self.logs.prefer_directory(partition, directory);
+                // Kafka's code of this request for a replica that another broker has.
+                Err(if code == ErrorCode::NotLeaderOrFollower { ErrorCode::ReplicaNotAvailable } else { code })
+            }
+        }
+    }
+
+    /// How fast logs may be moved, all together; at least 1.
+    pub fn move_bytes_per_second(&self) -> u64 {
+        self.move_bytes_per_second.load(Ordering::Relaxed).max(1)
+    }
+
+    pub fn set_move_bytes_per_second(&self, bytes: u64) {
+        self.move_bytes_per_second.store(bytes, Ordering::Relaxed);
+    }
+
+    /// A replica lies in this directory: the metadata has another one.
+    pub fn note_place(&self, topic: TopicId, partition: PartitionIndex, directory: DirectoryId) {
+        self.places.lock().insert((topic, partition), directory);
+        self.places_noted.notify_one();
+    }
+
+    /// Waits until places were noted, and takes them.
+    pub async fn noted_places(&self) -> Places {
+        loop {
+            let noted = std::mem::take(&mut *self.places.lock());
+            if !noted.is_empty() {
+                return noted;
+            }
+            self.places_noted.notified().await;
+        }
     }
 
     pub fn topic(&self, name: &str) -> Option<Arc<HostedTopic>> {
@@ -180,7 +246,14 @@ impl ReplicaManager {
         let wanted =
             NewLog { topic_partition: id.clone(), topic_id: topic.id, config: Arc::clone(config), directory, is_new };
         match self.logs.get_or_create(&wanted) {
-            Ok(log) => Ok(Partition::new(id, topic.id, self.local, &log)),
+            Ok(log) => {
+                if let (Some(recorded), Some(found)) = (directory, self.logs.directory_of(&id))
+                    && recorded != found
+                {
+                    self.note_place(topic.id, index, found);
+                }
+                Ok(Partition::new(id, topic.id, self.local, &log))
+            }
             Err(error) => {
                 error!(partition = %id, %error, "the log cannot be opened: the partition is offline");
                 Err(ErrorCode::KafkaStorageError)

@@ -27,7 +27,7 @@ pub(super) const KEYS: &[Key] = broker_keys! {
         "The rate, in bytes a second, at which throttled replicas are read from this leader."
     Long "follower.replication.throttled.rate" = "9223372036854775807", at_least(0), ClusterWide, REPORTED, internal;
         "The rate, in bytes a second, at which throttled replicas are fetched by this follower."
-    Long "replica.alter.log.dirs.io.max.bytes.per.second" = "9223372036854775807", at_least(0), ClusterWide, REPORTED,
+    Long "replica.alter.log.dirs.io.max.bytes.per.second" = "9223372036854775807", at_least(0), ClusterWide, HONOURED,
         internal;
-        "The rate at which replicas move between the directories of this broker."
+        "The rate, in bytes a second, at which replicas move between the directories of this broker."
 };

@@ -179,8 +179,7 @@ impl LogManager {
     }
 
     fn size_bytes_of(&self, at: usize) -> u64 {
-        let logs = self.logs.read();
-        logs.values().filter(|hosted| hosted.directory == at).map(|hosted| hosted.log.size_bytes()).sum()
+        self.logs_in(at).into_iter().map(|(_, log)| log.size_bytes()).sum()
     }
 }
 

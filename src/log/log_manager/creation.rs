@@ -25,7 +25,7 @@ pub struct NewLog {
     pub topic_partition: TopicPartition,
     pub topic_id: TopicId,
     pub config: Arc<LogConfig>,
-    /// `None`: the directory with the fewest logs.
+    /// `None`: the directory with the fewest logs; a new log goes there too if the one named is offline.
     pub directory: Option<DirectoryId>,
     /// The partition has never been on this broker. Otherwise it may lie in a directory that is offline, and is not
     /// begun anew elsewhere.
@@ -42,8 +42,8 @@ impl LogManager {
         if !new.is_new && self.offline_directory_count() > 0 {
             return Err(LogManagerError::MayBeOffline(new.topic_partition.clone()));
         }
-        let at = self.directory_for_new(new.directory)?;
-        let log = self.create_in(at, new).inspect_err(|error| {
+        let at = self.directory_for(new)?;
+        let log = self.create_in(at, new, &new.topic_partition.to_string()).inspect_err(|error| {
             let directory = self.directories[at].path();
             tracing::error!(partition = %new.topic_partition, directory = %directory.display(), %error, "log can't be created");
         })?;
@@ -73,21 +73,42 @@ impl LogManager {
         Ok(Some(hosted.log))
     }
 
-    fn directory_for_new(&self, wanted: Option<DirectoryId>) -> Result<usize, LogManagerError> {
-        if let Some(id) = wanted {
-            let found = self.online().find(|(_, directory)| directory.base.id() == id);
-            return found.map(|(at, _)| at).ok_or(LogManagerError::DirectoryOffline(id));
+    fn directory_for(&self, new: &NewLog) -> Result<usize, LogManagerError> {
+        let preferred = self.preferred.lock().remove(&new.topic_partition);
+        match preferred.or(new.directory).map(|id| self.online_at(id)) {
+            Some(Ok(at)) => Ok(at),
+            Some(Err(error)) if !new.is_new => Err(error),
+            // Whoever chose the directory had not heard that it is offline.
+            Some(Err(_)) | None => self.emptiest(),
         }
+    }
+
+    /// The place of a directory that serves.
+    pub(super) fn online_at(&self, id: DirectoryId) -> Result<usize, LogManagerError> {
+        let found = self.online().find(|(_, directory)| directory.base.id() == id);
+        found.map(|(at, _)| at).ok_or(LogManagerError::DirectoryOffline(id))
+    }
+
+    /// The directory with the fewest logs.
+    fn emptiest(&self) -> Result<usize, LogManagerError> {
         let mut counts = vec![0_usize; self.directories.len()];
-        self.logs.read().values().for_each(|hosted| counts[hosted.directory] += 1);
+        for logs in [&self.logs, &self.futures] {
+            logs.read().values().for_each(|hosted| counts[hosted.directory] += 1);
+        }
         self.online().map(|(at, _)| at).min_by_key(|at| counts[*at]).ok_or(LogManagerError::NoDirectory)
     }
 
-    fn create_in(&self, at: usize, new: &NewLog) -> Result<Arc<PartitionLog>, LogManagerError> {
+    /// Creates a log in a folder of that name.
+    pub(super) fn create_in(
+        &self,
+        at: usize,
+        new: &NewLog,
+        folder: &str,
+    ) -> Result<Arc<PartitionLog>, LogManagerError> {
         let directory = &self.directories[at];
         self.forget_offsets(at, &new.topic_partition)?;
         let disk = directory.base.disk();
-        let path = directory.path().join(new.topic_partition.to_string());
+        let path = directory.path().join(folder);
         disk.create_directory(&path).map_err(FileError::io(&path))?;
         directory.write_topic_id(&path, new.topic_id)?;
         // The folder may be there already, of a creation that failed half way: so it is loaded like any other.

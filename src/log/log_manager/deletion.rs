@@ -8,7 +8,7 @@ use crate::ids::TopicPartition;
 use crate::time::TimestampMs;
 
 /// The longest name that a file system takes.
-const MAX_NAME_BYTES: usize = 255;
+pub(super) const MAX_NAME_BYTES: usize = 255;
 
 /// A folder that waits for its removal.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ impl LogManager {
         let hosted = self.logs.write().remove(partition);
         let hosted = hosted.ok_or_else(|| LogManagerError::Unknown(partition.clone()))?;
         hosted.log.mark_deleted();
+        self.discard_future(partition);
         let directory = &self.directories[hosted.directory];
         let path = directory.path().join(renamed_folder(partition, (self.options.new_uuid)().simple(), suffix));
         if let Err(source) = hosted.log.directory().rename(path.clone()) {
@@ -53,7 +54,8 @@ impl LogManager {
     /// their time.
     pub fn delete_expired_files(&self, now_ms: TimestampMs) -> usize {
         let mut removed = 0;
-        for log in self.online_logs() {
+        let copies = self.moves().into_iter().map(|copy| copy.future);
+        for log in self.online_logs().chain(copies.filter(|copy| !copy.health().is_offline())) {
             match log.remove_due_files(now_ms) {
                 Ok(count) => removed += count,
                 Err(error) => tracing::warn!(partition = %log.topic_partition(), %error, "deleted files stay"),
@@ -83,7 +85,7 @@ impl LogManager {
 }
 
 /// `topic-partition.<uuid>-delete`; a long topic is cut where the name would become too long.
-fn renamed_folder(partition: &TopicPartition, unique: impl std::fmt::Display, suffix: &str) -> String {
+pub(super) fn renamed_folder(partition: &TopicPartition, unique: impl std::fmt::Display, suffix: &str) -> String {
     let end = format!("-{}.{unique}-{suffix}", partition.partition);
     let mut length = partition.topic.len().min(MAX_NAME_BYTES - end.len());
     while !partition.topic.is_char_boundary(length) {

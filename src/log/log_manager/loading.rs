@@ -46,7 +46,23 @@ pub struct LoadSummary {
 }
 
 /// The logs of one directory.
-type LoadedDirectory = Vec<(TopicPartition, Hosted, u64)>;
+type LoadedDirectory = Vec<LoadedFolder>;
+
+/// A log, or the copy of one that moves.
+struct LoadedFolder {
+    partition: TopicPartition,
+    hosted: Hosted,
+    truncated_bytes: u64,
+    is_future: bool,
+}
+
+/// A folder that holds the log of a partition.
+struct PartitionFolder {
+    partition: TopicPartition,
+    name: String,
+    /// It is a copy on its way there.
+    is_future: bool,
+}
 
 impl LogManager {
     /// Loads the logs of all directories, and takes the clean markers away before anything is written. A directory
@@ -62,6 +78,8 @@ impl LogManager {
             failed: directories.failed,
             producer_expiration_ms: AtomicI64::new(options.producer_state.expiration_ms),
             logs: RwLock::default(),
+            futures: RwLock::default(),
+            preferred: Mutex::default(),
             changes: Mutex::default(),
             options,
             clock,
@@ -69,8 +87,14 @@ impl LogManager {
         let loaded = manager.load_directories(config_of);
         let mut logs: BTreeMap<TopicPartition, Hosted> = BTreeMap::new();
         let mut truncated_bytes = 0;
-        for (partition, hosted, truncated) in loaded.into_iter().flatten() {
-            truncated_bytes += truncated;
+        let mut futures = Vec::new();
+        for folder in loaded.into_iter().flatten() {
+            let LoadedFolder { partition, hosted, .. } = folder;
+            truncated_bytes += folder.truncated_bytes;
+            if folder.is_future {
+                futures.push((partition, hosted));
+                continue;
+            }
             match logs.entry(partition) {
                 Entry::Vacant(place) => {
                     place.insert(hosted);
@@ -85,6 +109,7 @@ impl LogManager {
         let was_clean = manager.directories.iter().all(|directory| directory.base.clean_shutdown().is_some());
         let summary = LoadSummary { logs: logs.len(), was_clean, truncated_bytes };
         *manager.logs.write() = logs;
+        manager.settle_futures(futures);
         for at in 0..manager.directories.len() {
             manager.write_lowered_recovery_points(at);
         }
@@ -128,24 +153,28 @@ impl LogManager {
             checkpoints.log_start_offsets = read_or_reset(disk, directory.path(), LOG_START_OFFSET_CHECKPOINT)?;
             checkpoints.high_watermarks = read_or_reset(disk, directory.path(), REPLICATION_OFFSET_CHECKPOINT)?;
         }
-        let partitions = self.partition_folders(directory)?;
+        let folders = self.partition_folders(directory)?;
 
         // Workers take the next folder each, because some logs need much more time than others.
         let next = AtomicUsize::new(0);
         let work = || {
             let mut loaded = LoadedDirectory::new();
-            while let Some(partition) = partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
-                match self.load_log(at, partition, config_of(partition)) {
-                    Ok((hosted, truncated_bytes)) => loaded.push((partition.clone(), hosted, truncated_bytes)),
+            while let Some(folder) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let PartitionFolder { partition, is_future, .. } = folder;
+                match self.load_log(at, folder, config_of(partition)) {
+                    Ok((hosted, truncated_bytes)) => {
+                        let (partition, is_future) = (partition.clone(), *is_future);
+                        loaded.push(LoadedFolder { partition, hosted, truncated_bytes, is_future });
+                    }
                     Err(error) => {
-                        next.store(partitions.len(), Ordering::Relaxed);
-                        return Err(io::Error::new(error.kind(), format!("{partition}: {error}")));
+                        next.store(folders.len(), Ordering::Relaxed);
+                        return Err(io::Error::new(error.kind(), format!("{}: {error}", folder.name)));
                     }
                 }
             }
             Ok(loaded)
         };
-        let threads = self.options.recovery_threads_per_directory.clamp(1, partitions.len().max(1));
+        let threads = self.options.recovery_threads_per_directory.clamp(1, folders.len().max(1));
         let loaded: io::Result<Vec<_>> = thread::scope(|scope| {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             workers.into_iter().map(joined).collect()
@@ -154,14 +183,18 @@ impl LogManager {
     }
 
     /// The partitions that have a folder. What was to be deleted when the broker stopped still is.
-    fn partition_folders(&self, directory: &Directory) -> io::Result<Vec<TopicPartition>> {
+    fn partition_folders(&self, directory: &Directory) -> io::Result<Vec<PartitionFolder>> {
         let mut entries = directory.base.disk().list(directory.path())?;
         entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let mut partitions = Vec::new();
+        let mut folders = Vec::new();
         for entry in entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory) {
             let path = directory.path().join(&entry.name);
+            let mut push = |partition, is_future| {
+                folders.push(PartitionFolder { partition, name: entry.name.clone(), is_future });
+            };
             match Folder::parse(&entry.name) {
-                Folder::Partition(partition) => partitions.push(partition),
+                Folder::Partition(partition) => push(partition, false),
+                Folder::Future(partition) => push(partition, true),
                 Folder::Deleted => {
                     directory.expired.lock().push(ExpiredFolder { path, due_ms: self.clock.now_ms() });
                 }
@@ -171,12 +204,13 @@ impl LogManager {
                 }
             }
         }
-        Ok(partitions)
+        Ok(folders)
     }
 
-    fn load_log(&self, at: usize, partition: &TopicPartition, config: Arc<LogConfig>) -> io::Result<(Hosted, u64)> {
+    fn load_log(&self, at: usize, folder: &PartitionFolder, config: Arc<LogConfig>) -> io::Result<(Hosted, u64)> {
         let directory = &self.directories[at];
-        let path = directory.path().join(partition.to_string());
+        let partition = &folder.partition;
+        let path = directory.path().join(&folder.name);
         let topic_id = read_topic_id(&**directory.base.disk(), &path)?;
         let request = {
             let checkpoints = directory.checkpoints.lock();

@@ -1,3 +1,5 @@
+mod moving;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -119,6 +121,10 @@ fn new_logs_go_where_the_fewest_are() {
     manager.get_or_create(&there).unwrap();
     assert_eq!(manager.directory_of(&partition(4)), Some(wanted));
     let nowhere = NewLog { directory: Some(DirectoryId(Uuid::from_u128(1234))), ..fixture.new_log(5, 1) };
+    manager.get_or_create(&nowhere).unwrap();
+    assert_eq!(manager.directory_of(&partition(5)), Some(manager.online_directory_ids()[1]), "the emptier one");
+    let nowhere = NewLog { is_new: false, ..nowhere };
+    let nowhere = NewLog { topic_partition: partition(6), ..nowhere };
     assert_eq!(manager.get_or_create(&nowhere).unwrap_err().code(), ErrorCode::KafkaStorageError);
 }
 
@@ -271,7 +277,7 @@ fn foreign_folders_are_left_alone() {
     let fixture = Fixture::new();
     drop(fixture.start());
     fixture.disk.kill();
-    for name in ["a/__cluster_metadata-0", "a/lost+found", "a/photos", "a/topic-9.1234-future"] {
+    for name in ["a/__cluster_metadata-0", "a/lost+found", "a/photos", "a/topic-9.1234-stray"] {
         fixture.disk.create_directory(Path::new(name)).unwrap();
         fixture.disk.write_atomically(&Path::new(name).join("file"), b"x").unwrap();
     }
@@ -279,7 +285,7 @@ fn foreign_folders_are_left_alone() {
     manager.delete_expired_files(i64::MAX);
     manager.shutdown(None);
     assert!(manager.partitions().is_empty());
-    for name in ["a/__cluster_metadata-0", "a/lost+found", "a/photos", "a/topic-9.1234-future"] {
+    for name in ["a/__cluster_metadata-0", "a/lost+found", "a/photos", "a/topic-9.1234-stray"] {
         assert_eq!(fixture.text(&format!("{name}/file")), "x");
     }
 }
