@@ -53,6 +53,9 @@ const MODERN: &[&str] = &[
     "groups-work-or-fail-at-once",
 ];
 
+const CLUSTER: &[&str] =
+    &["elections", "reassignments", "quorum", "update-features", "producers", "replica-log-dirs", "unregister"];
+
 /// Runs a suite against a broker of its own; each case must say ok, and none may be missing.
 #[track_caller]
 fn passes(clients: &str, class: &str, cases: &[&str]) {
@@ -80,6 +83,11 @@ fn what_is_new_in_the_newest_clients() {
 }
 
 #[test]
+fn the_cluster_of_the_newest_clients() {
+    passes(NEWEST, "ottla.Cluster", CLUSTER);
+}
+
+#[test]
 #[ignore = "slow: make compat"]
 fn records_of_the_last_3_x_clients() {
     passes(BEFORE_KRAFT_ONLY, "ottla.Records", RECORDS);
@@ -90,6 +98,7 @@ fn records_of_the_last_3_x_clients() {
 fn admin_of_the_last_3_x_clients() {
     passes(BEFORE_KRAFT_ONLY, "ottla.Admin", ADMIN);
     passes(BEFORE_KRAFT_ONLY, "ottla.Modern", MODERN);
+    passes(BEFORE_KRAFT_ONLY, "ottla.Cluster", CLUSTER);
 }
 
 #[test]
