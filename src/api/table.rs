@@ -9,12 +9,12 @@ use super::context::ConnectionContext;
 use super::{
     Outcome, Refusal, alter_client_quotas, alter_configs, alter_partition_reassignments, alter_replica_log_dirs,
     api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, decode,
-    delete_records, delete_topics, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
-    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, fetch, find_coordinator,
-    get_telemetry_subscriptions, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
-    list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit,
-    offset_delete, offset_fetch, offset_for_leader_epoch, produce, push_telemetry, sync_group, unregister_broker,
-    update_features,
+    delete_groups, delete_records, delete_topics, describe_client_quotas, describe_cluster, describe_configs,
+    describe_groups, describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
+    elect_leaders, fetch, find_coordinator, get_telemetry_subscriptions, heartbeat, incremental_alter_configs,
+    init_producer_id, join_group, leave_group, list_config_resources, list_groups, list_offsets,
+    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
+    produce, push_telemetry, sync_group, unregister_broker, update_features,
 };
 use crate::protocol::header::RequestPrefix;
 
@@ -73,6 +73,8 @@ pub static TABLE: &[ApiRow] = &[
     row!(34, "AlterReplicaLogDirs", 1..=2, alter_replica_log_dirs::handle),
     row!(35, "DescribeLogDirs", 1..=5, describe_log_dirs::handle),
     row!(37, "CreatePartitions", 0..=3, create_partitions::handle),
+    row!(42, "DeleteGroups", 0..=3, delete_groups::handle),
+    row!(43, "ElectLeaders", 0..=2, elect_leaders::handle),
     row!(44, "IncrementalAlterConfigs", 0..=1, incremental_alter_configs::handle),
     row!(45, "AlterPartitionReassignments", 0..=1, alter_partition_reassignments::handle),
     row!(46, "ListPartitionReassignments", 0..=0, list_partition_reassignments::handle),
