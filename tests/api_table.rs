@@ -16,9 +16,7 @@ const SECURITY: &str = "security is not there yet";
 const TRANSACTIONS: &str = "transactions are not there yet";
 const STREAMS_GROUPS: &str = "streams groups are not there yet";
 const SHARE_STATE: &str = "the share coordinator lies in the same process as those who ask it";
-const GROUPS: &str = "group coordination is not complete yet";
 const SHARE_GROUPS: &str = "share groups are not there yet";
-const QUOTAS: &str = "quotas and client telemetry are not there yet";
 
 /// APIs of Kafka that are not served.
 const NOT_SERVED: &[(i16, &str)] = &[
@@ -26,14 +24,6 @@ const NOT_SERVED: &[(i16, &str)] = &[
     (5, REMOVED),
     (6, REMOVED),
     (7, REMOVED),
-    (8, GROUPS),
-    (9, GROUPS),
-    (11, GROUPS),
-    (12, GROUPS),
-    (13, GROUPS),
-    (14, GROUPS),
-    (15, GROUPS),
-    (16, GROUPS),
     (17, SECURITY),
     (24, TRANSACTIONS),
     (25, TRANSACTIONS),
@@ -48,10 +38,6 @@ const NOT_SERVED: &[(i16, &str)] = &[
     (39, SECURITY),
     (40, SECURITY),
     (41, SECURITY),
-    (42, GROUPS),
-    (47, GROUPS),
-    (48, QUOTAS),
-    (49, QUOTAS),
     (50, SECURITY),
     (51, SECURITY),
     (52, KRAFT),
@@ -66,8 +52,6 @@ const NOT_SERVED: &[(i16, &str)] = &[
     (66, TRANSACTIONS),
     (67, KRAFT),
     (70, KRAFT),
-    (71, QUOTAS),
-    (72, QUOTAS),
     (73, KRAFT),
     (76, SHARE_GROUPS),
     (77, SHARE_GROUPS),
