@@ -13,11 +13,13 @@ use kafka_protocol::messages::offset_fetch_request::{
 };
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    FindCoordinatorRequest, GroupId, JoinGroupRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetDeleteResponse, OffsetFetchRequest, SyncGroupRequest,
+    DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, GroupId, JoinGroupRequest, ListGroupsRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::Request;
 use ottla_compat_tests::Node;
+use ottla_compat_tests::batch::Batch;
+use ottla_compat_tests::http;
 use ottla_compat_tests::peer::only_ottla;
 use ottla_compat_tests::tool::{kafka_tool, run};
 use ottla_compat_tests::wait::eventually;
@@ -510,6 +512,59 @@ fn commits_survive_a_restart_and_a_kill() -> Result<()> {
         let offsets: Vec<_> = fetched.into_iter().map(|(index, offset, ..)| (index, offset)).collect();
         assert_eq!(offsets, [(0, offset), (2, 5)]);
     }
+    Ok(())
+}
+
+/// A group that never had members is there for tools all the same.
+#[test]
+fn a_group_of_offsets_alone_is_listed_described_and_deleted() -> Result<()> {
+    let (_node, mut wire) = node_with_topic(&[]);
+    commit_offset(&mut wire, 0, 5)?;
+    let listed = wire.call(4, &ListGroupsRequest::default())?;
+    let groups: Vec<_> =
+        listed.groups.iter().map(|g| (&***g.group_id, &**g.protocol_type, &**g.group_state)).collect();
+    assert_eq!(groups, [("g", "", "Empty")]);
+    let described = wire.call(5, &DescribeGroupsRequest::default().with_groups(vec![group("g")]))?;
+    let shown = &described.groups[0];
+    assert_eq!((shown.error_code, &*shown.group_state, &*shown.protocol_type), (0, "Empty", ""));
+    assert!(shown.members.is_empty());
+    let delete = DeleteGroupsRequest::default().with_groups_names(vec![group("g")]);
+    assert_eq!(wire.call(2, &delete)?.results[0].error_code, 0);
+    assert!(all_offsets(&mut wire)?.is_empty());
+    assert_eq!(wire.call(2, &delete)?.results[0].error_code, GROUP_ID_NOT_FOUND);
+    Ok(())
+}
+
+/// Case 38 of the reference: lag is never less than nothing, and what is gone is no lag.
+#[test]
+fn lag_is_on_the_metrics_page() -> Result<()> {
+    if only_ottla() {
+        return Ok(());
+    }
+    let (node, mut wire) = node_with_topic(&[]);
+    for index in 0..3 {
+        wire.append("logs", index, &Batch::of_values(&["a", "b", "c", "d"]).encode())?;
+    }
+    wire.delete_records("logs", 1, 2)?;
+    for (index, offset) in [(0, 1), (1, 0), (2, 5)] {
+        commit_offset(&mut wire, index, offset)?;
+    }
+    let (_, page) = http::get(&node.admin_address(), "/metrics")?;
+    let value = |series: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{series} is not in\n{page}")).to_owned()
+    };
+    let of = |name: &str, index: i32| {
+        value(&format!("{name}{{consumergroup=\"g\",topic=\"logs\",partition=\"{index}\"}}"))
+    };
+    let lag: Vec<_> = (0..3).map(|index| of("kafka_consumergroup_lag", index)).collect();
+    let offsets: Vec<_> = (0..3).map(|index| of("kafka_consumergroup_current_offset", index)).collect();
+    assert_eq!(
+        (lag, offsets),
+        (vec!["3".into(), "2".into(), "0".into()], vec!["1".into(), "0".into(), "5".to_owned()])
+    );
+    assert_eq!(value("kafka_consumergroup_lag_sum{consumergroup=\"g\",topic=\"logs\"}"), "5");
+    assert_eq!(value("kafka_coordinator_group_groupmetadatamanager_numoffsets"), "3");
     Ok(())
 }
 

@@ -7,8 +7,8 @@ use crate::api::Services;
 use crate::ids::BrokerId;
 use crate::metadata::image::{MetadataImage, TopicImage};
 use crate::metrics::{
-    BrokerState, ControllerSnapshot, PartitionSnapshot, Purgatory, QuotaSnapshot, Snapshot, TelemetrySnapshot,
-    TelemetryValue,
+    BrokerState, ControllerSnapshot, GroupOffsetsSnapshot, PartitionSnapshot, Purgatory, QuotaSnapshot, Snapshot,
+    TelemetrySnapshot, TelemetryValue,
 };
 use crate::net::RequestMemory;
 use crate::quota::Reading;
@@ -38,6 +38,7 @@ pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: Br
         groups,
         quotas: services.quotas.read().into_iter().map(quota).collect(),
         telemetry: telemetry(services.telemetry.read()),
+        group_offsets: group_offsets(services),
         fetch_sessions: sessions,
         fetch_session_partitions: session_partitions,
         request_memory_used_bytes: used,
@@ -110,6 +111,18 @@ fn snapshot(local: BrokerId, topic: &HostedTopic, image: &TopicImage, index: i32
         high_watermark: log.as_ref().map_or_else(Default::default, |log| log.high_watermark()),
         log_end_offset: log.map_or_else(Default::default, |log| log.log_end_offset()),
     }
+}
+
+/// How far the groups that are coordinated here have read, and how far they could.
+fn group_offsets(services: &Services) -> GroupOffsetsSnapshot {
+    let mut snapshot = services.groups.offsets_snapshot();
+    for at in snapshot.groups.iter_mut().flatten().flat_map(|group| &mut group.committed) {
+        let topic = services.replicas.topic(&at.topic);
+        let partition = topic.as_ref().and_then(|topic| topic.partition(at.partition).ok());
+        let log = partition.filter(|partition| partition.is_leader()).map(|partition| partition.log());
+        at.readable = log.map(|log| (log.log_start_offset(), log.high_watermark()));
+    }
+    snapshot
 }
 
 fn controller(services: &Services, image: &MetadataImage) -> ControllerSnapshot {

@@ -18,6 +18,7 @@
 //! the topic; for latencies see [`Summary`].
 
 mod exposition;
+mod group_offsets;
 mod names;
 mod network;
 mod process;
@@ -36,6 +37,7 @@ use parking_lot::Mutex;
 use tokio::runtime::RuntimeMetrics;
 
 use exposition::Exposition;
+pub use group_offsets::{CommittedSnapshot, GROUP_SERIES_MAX, GroupOffsetsSnapshot, GroupSnapshot};
 pub use metrics::Counter;
 pub use network::{ConnectionMetrics, ListenerMetrics, NetworkMetrics};
 pub use quotas::QuotaSnapshot;

@@ -121,6 +121,13 @@ families! {
     GROUPS_EMPTY Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupsempty" "Classic groups without members."
     GROUPS_DEAD Gauge "kafka_coordinator_group_groupmetadatamanager_numgroupsdead" "Classic groups that are being removed: none, since removal takes no time."
 
+    GROUP_OFFSETS Gauge "kafka_coordinator_group_groupmetadatamanager_numoffsets" "Offsets committed by groups that this broker coordinates."
+    GROUP_MEMBERS Gauge "kafka_consumergroup_members" "Members of a group."
+    GROUP_OFFSET Gauge "kafka_consumergroup_current_offset" "The next offset that a group will read, as committed."
+    GROUP_OFFSET_SUM Gauge "kafka_consumergroup_current_offset_sum" "The sum over a topic's partitions of what a group has committed."
+    GROUP_LAG Gauge "kafka_consumergroup_lag" "Records that a group has yet to read, by what it has committed."
+    GROUP_LAG_SUM Gauge "kafka_consumergroup_lag_sum" "Records of a topic that a group has yet to read, by what it has committed."
+
     FETCH_SESSIONS Gauge "kafka_server_fetchsessioncache_numincrementalfetchsessions" "Fetch sessions cached (KIP-227)."
     FETCH_SESSION_PARTITIONS Gauge "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached" "Partitions in cached fetch sessions."
     FETCH_SESSION_EVICTIONS Counter "kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total" "Fetch sessions evicted for newer ones."

@@ -1,6 +1,7 @@
 //! What the broker is like at the moment of a scrape.
 
 use super::exposition::Exposition;
+use super::group_offsets::GroupOffsetsSnapshot;
 use super::names::{self, Family};
 use super::quotas::{QuotaSnapshot, render_quotas};
 use super::telemetry::{TelemetrySnapshot, render_telemetry};
@@ -26,6 +27,7 @@ pub struct Snapshot {
     /// Those who are limited by a quota and were there lately.
     pub quotas: Vec<QuotaSnapshot>,
     pub telemetry: TelemetrySnapshot,
+    pub group_offsets: GroupOffsetsSnapshot,
     pub fetch_sessions: usize,
     pub fetch_session_partitions: usize,
     /// Memory that requests in flight hold, and what is left below the limit.
@@ -167,6 +169,7 @@ impl Snapshot {
     pub(crate) fn render(&self, out: &mut Exposition) {
         self.render_broker(out);
         self.render_controller(out);
+        self.group_offsets.render(out);
         self.render_sums(out);
         render_quotas(out, &self.quotas);
         render_telemetry(out, &self.telemetry);

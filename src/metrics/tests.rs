@@ -278,6 +278,44 @@ fn a_snapshot_gives_sums_and_series() {
     assert_eq!((groups("empty"), groups("completingrebalance"), groups("dead")), (1.0, 0.0, 0.0));
 }
 
+fn committed(topic: &str, partition: i32, offset: i64, readable: Option<(i64, i64)>) -> CommittedSnapshot {
+    let readable = readable.map(|(start, end)| (Offset(start), Offset(end)));
+    CommittedSnapshot { topic: topic.into(), partition, offset: Offset(offset), readable }
+}
+
+#[test]
+fn lag_is_what_can_be_read_and_is_not_yet() {
+    let committed = vec![
+        committed("t", 0, 15, Some((10, 20))),
+        committed("t", 1, 3, Some((10, 20))),
+        committed("t", 2, 21, Some((10, 20))),
+        committed("t", 3, 9, None),
+    ];
+    let groups = vec![GroupSnapshot { group_id: "a \"b\"".into(), members: 2, committed }];
+    let group_offsets = GroupOffsetsSnapshot { offsets: 4, groups: Some(groups) };
+    let text = Metrics::new().render(&Snapshot { group_offsets, ..Snapshot::default() });
+    for line in [
+        "kafka_coordinator_group_groupmetadatamanager_numoffsets 4",
+        "kafka_consumergroup_members{consumergroup=\"a \\\"b\\\"\"} 2",
+        "kafka_consumergroup_current_offset{consumergroup=\"a \\\"b\\\"\",topic=\"t\",partition=\"3\"} 9",
+        "kafka_consumergroup_current_offset_sum{consumergroup=\"a \\\"b\\\"\",topic=\"t\"} 48",
+        "kafka_consumergroup_lag{consumergroup=\"a \\\"b\\\"\",topic=\"t\",partition=\"0\"} 5",
+        "kafka_consumergroup_lag{consumergroup=\"a \\\"b\\\"\",topic=\"t\",partition=\"1\"} 10",
+        "kafka_consumergroup_lag{consumergroup=\"a \\\"b\\\"\",topic=\"t\",partition=\"2\"} 0",
+        "kafka_consumergroup_lag_sum{consumergroup=\"a \\\"b\\\"\",topic=\"t\"} 15",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("kafka_consumergroup_lag{consumergroup=\"a \\\"b\\\"\",topic=\"t\",partition=\"3\"}"));
+}
+
+#[test]
+fn too_many_offsets_leave_their_number() {
+    let group_offsets = GroupOffsetsSnapshot { offsets: 20_000, groups: None };
+    let text = Metrics::new().render(&Snapshot { group_offsets, ..Snapshot::default() });
+    assert!(text.contains("20000 committed offsets") && !text.contains("kafka_consumergroup_lag"));
+}
+
 #[test]
 fn too_many_partitions_leave_the_sums() {
     let snapshot = Snapshot { partitions: vec![partition("t"); 10_001], ..Snapshot::default() };

@@ -113,12 +113,24 @@ impl Group {
 
 impl GroupShard {
     pub fn list(&self, filter: &ListFilter) -> Vec<ListedGroup> {
-        let listed = self.groups().map(|(group_id, group)| group.listed(group_id));
+        let simple = self.simple_groups().map(|group_id| ListedGroup {
+            group_id: group_id.into(),
+            protocol_type: Arc::default(),
+            state: ClassicGroupState::Empty.name(),
+            group_type: GroupType::Classic,
+        });
+        let listed = self.groups().map(|(group_id, group)| group.listed(group_id)).chain(simple);
         listed.filter(|group| filter.passes(group)).collect()
     }
 
+    /// The groups that are there by their offsets alone: Kafka takes them for empty classic groups.
+    pub(super) fn simple_groups(&self) -> impl Iterator<Item = &str> {
+        self.offsets().group_ids().filter(|group_id| self.group(group_id).is_none())
+    }
+
     pub(super) fn counts(&self) -> GroupCounts {
-        let mut counts = GroupCounts::default();
+        let simple = self.simple_groups().count();
+        let mut counts = GroupCounts { groups: simple, empty: simple, ..GroupCounts::default() };
         for (_, group) in self.groups() {
             counts.groups += 1;
             let Group::Classic(group) = group else { continue };
@@ -139,6 +151,12 @@ impl GroupShard {
         match self.group(group_id) {
             Some(Group::Classic(group)) => Ok(ClassicGroup::describe(group)),
             Some(Group::Consumer(_)) => Err(GroupRefusal::of_another_type(group_id, GroupType::Classic)),
+            None if self.offsets().has_group(group_id) => Ok(DescribedClassicGroup {
+                state: ClassicGroupState::Empty,
+                protocol_type: None,
+                protocol_name: None,
+                members: Vec::new(),
+            }),
             None => Err(GroupRefusal::not_found(group_id)),
         }
     }
@@ -155,10 +173,17 @@ impl GroupShard {
     }
 
     fn deletion(&self, group_id: &GroupId) -> Result<Vec<GroupRecord>, GroupRefusal> {
-        let group = self.group(group_id).ok_or_else(|| GroupRefusal::not_found(group_id))?;
-        group
-            .validate_delete()
-            .map_err(|code| GroupRefusal { code, message: "The group is not empty.".to_owned() })?;
-        Ok(group.tombstones(group_id))
+        let mut records = self.offsets().tombstones_of_group(group_id);
+        match self.group(group_id) {
+            Some(group) => {
+                group
+                    .validate_delete()
+                    .map_err(|code| GroupRefusal { code, message: "The group is not empty.".to_owned() })?;
+                records.extend(group.tombstones(group_id));
+            }
+            None if self.offsets().has_group(group_id) => {}
+            None => return Err(GroupRefusal::not_found(group_id)),
+        }
+        Ok(records)
     }
 }

@@ -290,6 +290,11 @@ impl GroupCoordinator {
         }
     }
 
+    /// Looks at every shard that is loaded, for what needs no commit: numbers for operators.
+    pub(super) fn look<R>(&self, look: impl Fn(&GroupShard) -> R) -> Vec<R> {
+        self.runtime.look(look)
+    }
+
     fn partition_of(&self, group_id: &str) -> PartitionIndex {
         self.topic.partition_of(group_id, &self.environment.image())
     }

@@ -16,6 +16,7 @@ mod coordinator;
 mod environment;
 mod group_shard;
 mod image_topics;
+mod offsets_snapshot;
 mod shard_offsets;
 
 pub mod assignor;

@@ -91,10 +91,9 @@ impl GroupShard {
     pub(super) fn expire_offsets(&self, now: Now) -> Decision<Self> {
         let retention_ms = self.environment.config.groups.offsets_retention_ms;
         let retention = Duration::from_millis(u64::try_from(retention_ms).unwrap_or(0));
-        let simple = self.offsets().group_ids().filter(|group_id| self.group(group_id).is_none());
         let mut decision = Decision::default();
         let mut next = self.expiry_interval();
-        for group_id in self.groups().map(|(group_id, _)| &**group_id).chain(simple) {
+        for group_id in self.groups().map(|(group_id, _)| &**group_id).chain(self.simple_groups()) {
             if decision.records.len() >= TOMBSTONES_AT_ONCE {
                 next = PAUSE_OF_EXPIRY;
                 break;
