@@ -51,7 +51,7 @@ fmt: ## Format all Rust code
 
 compat: ## Run every compat test, the slow ones too: real clients against a real ottla
 	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
-	@compat-tests/setup.sh
+	@compat-tests/setup.sh --all
 	cargo build --profile compat --bin ottla --locked
 	OTTLA_BIN=$(COMPAT_BIN) cargo test $(COMPAT) --locked -- --include-ignored
 

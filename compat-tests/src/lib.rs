@@ -10,6 +10,7 @@
 //! - [`batch`]: record batches byte by byte.
 //! - [`classic_member`]: members of classic groups, by hand.
 //! - [`tool`]: command line clients with a deadline: kcat, Kafka's own tools, the Java suites.
+//! - [`suite`]: programs in other languages that run named cases, and stop the broker in their midst.
 //! - [`wait`]: polling with a deadline; nothing here merely sleeps.
 //! - [`http`]: one GET, for the admin port.
 //! - [`librdkafka`]: producers that remember what was acknowledged, consumers by assignment.
@@ -28,6 +29,7 @@ pub mod librdkafka;
 pub mod node;
 pub mod rough;
 pub mod siege;
+pub mod suite;
 pub mod tool;
 pub mod wait;
 pub mod wire;

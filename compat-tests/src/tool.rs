@@ -93,6 +93,17 @@ pub fn kafka_tool<S: AsRef<OsStr>>(class: &str, arguments: impl IntoIterator<Ite
     command
 }
 
+/// A class of Kafka's own tools that is told of the broker by `--bootstrap-server`.
+pub fn kafka_tool_at<S: AsRef<OsStr>>(
+    bootstrap: &str,
+    class: &str,
+    arguments: impl IntoIterator<Item = S>,
+) -> Command {
+    let mut command = kafka_tool(class, ["--bootstrap-server", bootstrap]);
+    command.args(arguments);
+    command
+}
+
 /// A JVM for Kafka's classes: a small heap, and flags that shorten its start.
 pub(crate) fn kafka_java(heap: &str) -> Command {
     let mut command = java();
@@ -114,16 +125,45 @@ pub fn kafka_class_path() -> PathBuf {
     lib.join("*")
 }
 
-/// A main class of `java/`, compiled against this version of kafka-clients.
-pub fn java_suite(clients: &str, class: &str, bootstrap: &str) -> Command {
+/// A main class of `java/`, compiled against this version of kafka-clients, in a JVM with these flags.
+pub fn java_suite(clients: &str, flags: &[&str], class: &str) -> Command {
     let home = cache_dir().join("java").join(clients);
     assert!(home.join("classes").is_dir(), "{} is missing: run compat-tests/setup.sh", home.display());
     let mut class_path = home.join("classes").into_os_string();
     class_path.push(":");
     class_path.push(home.join("lib/*"));
     let mut command = kafka_java("-Xmx256M");
-    command.arg("-cp").arg(class_path).arg(class).arg(bootstrap);
+    command.args(flags).arg("-cp").arg(class_path).arg(class);
     command
+}
+
+/// The program of `go/`, for one of its libraries.
+pub fn go_clients(library: &str) -> Command {
+    let mut command = Command::new(cached("go/clients"));
+    command.arg(library);
+    command
+}
+
+/// The program of `python/`, for one of its libraries.
+pub fn python_clients(library: &str) -> Command {
+    let mut command = Command::new(cached("python/bin/python"));
+    command.arg("-B").arg(crate_dir().join("python/main.py")).arg(library);
+    command
+}
+
+/// The program of `node/`, for one of its libraries.
+pub fn node_clients(library: &str) -> Command {
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", cached("node/node_modules"));
+    command.arg(crate_dir().join("node/main.js")).arg(library);
+    command
+}
+
+/// Something that `setup.sh` put into the cache.
+fn cached(path: &str) -> PathBuf {
+    let path = cache_dir().join(path);
+    assert!(path.exists(), "{} is missing: run compat-tests/setup.sh", path.display());
+    path
 }
 
 /// Where `setup.sh` puts things.
@@ -142,7 +182,7 @@ pub(crate) fn crate_dir() -> &'static Path {
     })
 }
 
-fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+pub(crate) fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut all = Vec::new();
         let _ = from.read_to_end(&mut all);
@@ -150,11 +190,11 @@ fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-fn join(reader: JoinHandle<Vec<u8>>) -> String {
+pub(crate) fn join(reader: JoinHandle<Vec<u8>>) -> String {
     String::from_utf8_lossy(&reader.join().expect("a reader")).into_owned()
 }
 
-fn show(command: &Command) -> String {
+pub(crate) fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,7 @@
 //! Kafka's own Java clients of several generations, one JVM for each suite of cases.
 
-use ottla_compat_tests::Node;
-use ottla_compat_tests::tool::{java_suite, run};
+use ottla_compat_tests::tool::java_suite;
+use ottla_compat_tests::{Node, suite};
 
 const NEWEST: &str = "4.4.0";
 const BEFORE_KRAFT_ONLY: &str = "3.9.1";
@@ -59,12 +59,7 @@ const CLUSTER: &[&str] =
 /// Runs a suite against a broker of its own; each case must say ok, and none may be missing.
 #[track_caller]
 fn passes(clients: &str, class: &str, cases: &[&str]) {
-    let node = Node::start();
-    let ran = run(java_suite(clients, class, &node.bootstrap()), b"");
-    let passed = |case: &&&str| ran.stdout.lines().any(|line| line == format!("{case} ok"));
-    let missing: Vec<_> = cases.iter().filter(|case| !passed(case)).collect();
-    assert!(missing.is_empty(), "not ok: {missing:?}\n{ran}");
-    assert!(!ran.stdout.contains(" FAILED "), "{ran}");
+    suite::passes(&mut Node::start(), java_suite(clients, &[], class), cases);
 }
 
 #[test]

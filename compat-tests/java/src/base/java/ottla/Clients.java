@@ -4,8 +4,11 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -13,6 +16,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -52,10 +56,57 @@ final class Clients {
         return new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 
+    /** True where -Dgroup.protocol=consumer was asked for. */
+    boolean isConsumerProtocol() {
+        return "consumer".equals(System.getProperty("group.protocol"));
+    }
+
+    /** A consumer for a group that begins at the first record, with what makes tests quick. */
+    KafkaConsumer<byte[], byte[]> member(String group, String... settings) {
+        Properties properties = properties(settings);
+        properties.put("group.id", group);
+        properties.putIfAbsent("auto.offset.reset", "earliest");
+        properties.put("enable.auto.commit", "false");
+        properties.put("fetch.max.wait.ms", "100");
+        if (isConsumerProtocol()) {
+            properties.put("group.protocol", "consumer");
+        } else {
+            properties.put("heartbeat.interval.ms", "200");
+        }
+        return new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    /** The settings that choose an assignor: the client's, or in the consumer protocol the coordinator's. */
+    String[] assignor(String name) {
+        if (isConsumerProtocol()) {
+            return new String[] {"group.remote.assignor", name};
+        }
+        Map<String, String> classes = new HashMap<>();
+        classes.put("range", "RangeAssignor");
+        classes.put("roundrobin", "RoundRobinAssignor");
+        classes.put("sticky", "StickyAssignor");
+        classes.put("cooperative-sticky", "CooperativeStickyAssignor");
+        Suite.check(classes.containsKey(name), "no assignor " + name);
+        return new String[] {"partition.assignment.strategy", "org.apache.kafka.clients.consumer." + classes.get(name)};
+    }
+
     void createTopic(String topic, int partitions) throws Exception {
         try (AdminClient admin = admin()) {
             Suite.get(admin.createTopics(Collections.singleton(new NewTopic(topic, partitions, (short) 1))).all());
             Suite.eventually("the topic " + topic, () -> admin.listTopics().names().get().contains(topic));
+        }
+    }
+
+    /** Sends value i to partition i modulo partitions, waits for each acknowledgement. */
+    void spread(String topic, int partitions, List<String> values) throws Exception {
+        List<Future<RecordMetadata>> sent = new ArrayList<>();
+        try (KafkaProducer<byte[], byte[]> producer = producer("linger.ms", "1")) {
+            for (int n = 0; n < values.size(); n++) {
+                sent.add(producer.send(new ProducerRecord<>(topic, n % partitions, null, utf8(values.get(n)))));
+            }
+        }
+        for (Future<RecordMetadata> future : sent) {
+            Suite.get(future);
         }
     }
 

@@ -1,5 +1,7 @@
 package ottla;
 
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -10,7 +12,9 @@ import java.util.concurrent.TimeoutException;
  * these lines and fails when a case failed or never ran.
  */
 final class Suite {
-    static final long DEADLINE_S = 60;
+    static final long DEADLINE_S = 120;
+
+    private static final BufferedReader ANSWERS = new BufferedReader(new InputStreamReader(System.in));
 
     interface Case {
         void run() throws Exception;
@@ -26,6 +30,12 @@ final class Suite {
             System.out.println(name + " FAILED " + oneLine(failure));
             failure.printStackTrace();
         }
+    }
+
+    /** Has the test stop the broker ("kill" or "restart") and returns when it is back. */
+    static void broker(String order) throws Exception {
+        System.out.println("broker " + order);
+        check(ANSWERS.readLine() != null, "no answer from the test");
     }
 
     private static String oneLine(Throwable failure) {

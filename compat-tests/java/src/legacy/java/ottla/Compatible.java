@@ -5,6 +5,8 @@ import java.util.Map;
 import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 
@@ -28,5 +30,10 @@ final class Compatible {
                 .filter(dir -> dir.replicaInfos.containsKey(partition))
                 .mapToLong(dir -> dir.replicaInfos.get(partition).size)
                 .sum();
+    }
+
+    /** What the group committed, by partition; nothing where it did not. */
+    static OffsetAndMetadata committed(KafkaConsumer<byte[], byte[]> consumer, TopicPartition partition) {
+        return consumer.committed(partition);
     }
 }

@@ -7,6 +7,8 @@ import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 
@@ -32,5 +34,10 @@ final class Compatible {
                 .filter(dir -> dir.replicaInfos().containsKey(partition))
                 .mapToLong(dir -> dir.replicaInfos().get(partition).size())
                 .sum();
+    }
+
+    /** What the group committed, by partition; nothing where it did not. */
+    static OffsetAndMetadata committed(KafkaConsumer<byte[], byte[]> consumer, TopicPartition partition) {
+        return consumer.committed(Collections.singleton(partition)).get(partition);
     }
 }

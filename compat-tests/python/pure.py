@@ -1,0 +1,107 @@
+"""kafka-python."""
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
+from kafka.structs import TopicPartition
+
+from suite import DEADLINE, Record, same
+
+
+class KafkaPython:
+    codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
+    deletes_groups = True
+
+    def __init__(self, bootstrap):
+        self.bootstrap = bootstrap
+        self.admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+        self.producers = {}
+
+    def send(self, topic, partitions, codec, values):
+        if codec not in self.producers:
+            compression = None if codec == "none" else codec
+            self.producers[codec] = KafkaProducer(
+                bootstrap_servers=self.bootstrap,
+                compression_type=compression,
+                acks="all",
+                linger_ms=2,
+                delivery_timeout_ms=DEADLINE * 1000,
+            )
+        producer = self.producers[codec]
+        sent = [producer.send(topic, value.encode(), partition=n % partitions) for n, value in enumerate(values)]
+        for future in sent:
+            future.get(DEADLINE)
+
+    def join(self, group, topic):
+        return Member(self.bootstrap, group, topic)
+
+    def create_topic(self, topic, partitions, configs):
+        wanted = {"num_partitions": partitions, "replication_factor": 1, "configs": configs}
+        self.admin.create_topics({topic: wanted})
+
+    def partitions(self, topic):
+        return len(self.admin.describe_topics([topic])[0]["partitions"])
+
+    def add_partitions(self, topic, total):
+        self.admin.create_partitions({topic: total})
+
+    def topic_config(self, topic, key):
+        found = self.admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
+        return found["topic"][topic][key]["value"]
+
+    def set_topic_config(self, topic, key, value):
+        self.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {key: value})])
+
+    def spans(self, topic):
+        def offsets(spec):
+            wanted = {TopicPartition(topic, n): spec for n in range(self.partitions(topic))}
+            found = self.admin.list_partition_offsets(wanted)
+            return {partition.partition: at.offset for partition, at in found.items()}
+
+        ends = offsets(OffsetSpec.LATEST)
+        return {partition: (start, ends[partition]) for partition, start in offsets(OffsetSpec.EARLIEST).items()}
+
+    def delete_topic(self, topic):
+        self.admin.delete_topics([topic])
+
+    def groups(self):
+        return [group["group_id"] for group in self.admin.list_groups()]
+
+    def group(self, group):
+        found = self.admin.describe_groups([group])[group]
+        return found["group_state"], len(found["members"])
+
+    def committed(self, group, topic):
+        found = self.admin.list_group_offsets(group)[group]
+        return {partition.partition: committed.offset for partition, committed in found.items()}
+
+    def delete_group(self, group):
+        same({group: "OK"}, self.admin.delete_groups([group]), "deleting a group")
+
+
+class Member:
+    def __init__(self, bootstrap, group, topic):
+        self.consumer = KafkaConsumer(
+            topic,
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            heartbeat_interval_ms=200,
+            fetch_max_wait_ms=100,
+            # A topic that was not there yet when the group was joined is found soon.
+            metadata_max_age_ms=1000,
+        )
+
+    def poll(self, seconds):
+        # A poll that is too short for a step of joining begins that step anew.
+        batches = self.consumer.poll(timeout_ms=int(max(seconds, 0.25) * 1000)).values()
+        return [Record(record.partition, record.offset, record.value.decode()) for batch in batches for record in batch]
+
+    def assigned(self):
+        return len(self.consumer.assignment())
+
+    def commit(self):
+        self.consumer.commit()
+
+    def leave(self):
+        self.consumer.close(autocommit=False)
