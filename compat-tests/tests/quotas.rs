@@ -24,6 +24,10 @@ const THROTTLING_QUOTA_EXCEEDED: i16 = 89;
 const CLIENT: &str = "compat";
 
 type Entity<'a> = [(&'a str, Option<&'a str>)];
+/// A change of one quota.
+type Change<'a> = [(&'a str, Option<f64>); 1];
+/// Components of a filter: the type of an entity, how it is matched, and with what.
+type Filter<'a> = [(&'a str, i8, Option<&'a str>)];
 
 fn alter_with(
     wire: &mut Wire,
@@ -159,7 +163,7 @@ fn what_is_no_quota_is_refused_in_kafkas_words() -> Result<()> {
     let rate = |limit| [("producer_byte_rate", Some(limit))];
     let client: &Entity<'_> = &[("client-id", Some("c"))];
     let ip: &Entity<'_> = &[("ip", Some("10.1.2.3"))];
-    let cases: [(&Entity<'_>, [(&str, Option<f64>); 1], &str); 13] = [
+    let cases: [(&Entity<'_>, Change<'_>, &str); 13] = [
         (&[], rate(1.0), "Invalid empty client quota entity"),
         (client, rate(0.0), "Quota producer_byte_rate must be greater than 0"),
         (client, rate(-1.0), "Quota producer_byte_rate must be greater than 0"),
@@ -194,7 +198,7 @@ fn what_is_no_quota_is_refused_in_kafkas_words() -> Result<()> {
     assert_eq!(alter(&mut wire, client, &twice)?, (INVALID_REQUEST, Some(ignored.to_owned())));
     assert_eq!(describe(&mut wire, &[], false)?, Vec::<String>::new(), "nothing was set");
 
-    let filters: [(&[(&str, i8, Option<&str>)], i16, &str); 7] = [
+    let filters: [(&Filter<'_>, i16, &str); 7] = [
         (&[("", 2, None)], INVALID_REQUEST, "Invalid empty entity type."),
         (&[("group", 2, None)], UNSUPPORTED_VERSION, "Unsupported entity type group"),
         (&[("user", 3, None)], INVALID_REQUEST, "Unknown match type 3"),

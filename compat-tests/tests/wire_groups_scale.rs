@@ -116,7 +116,7 @@ fn come_and_go(node: &Node, client: usize, rounds: usize) -> Result<usize> {
                 code => bail!("client {client}, round {round}: heartbeat: error {code}"),
             }
         }
-        if (round + client) % 3 == 0 {
+        if (round + client).is_multiple_of(3) {
             leave(&mut member)?;
         }
     }

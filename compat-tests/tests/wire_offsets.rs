@@ -20,7 +20,7 @@ use kafka_protocol::protocol::Request;
 use ottla_compat_tests::Node;
 use ottla_compat_tests::batch::Batch;
 use ottla_compat_tests::http;
-use ottla_compat_tests::peer::only_ottla;
+use ottla_compat_tests::only_ottla;
 use ottla_compat_tests::tool::{kafka_tool, run};
 use ottla_compat_tests::wait::eventually;
 use ottla_compat_tests::wire::{Wire, name, text};
@@ -411,7 +411,7 @@ fn several_groups_are_fetched_at_once_and_unknown_ones_have_nothing() -> Result<
     let request =
         OffsetFetchRequest::default().with_groups(vec![asked("g"), asked("nobody")]).with_require_stable(true);
     let groups = wire.call(9, &request)?.groups;
-    let shown: Vec<_> = groups.iter().map(|g| (&***g.group_id, g.error_code, g.topics.len())).collect();
+    let shown: Vec<_> = groups.iter().map(|g| (&**g.group_id, g.error_code, g.topics.len())).collect();
     assert_eq!(shown, [("g", 0, 1), ("nobody", 0, 0)]);
     assert!(wire.call(9, &OffsetFetchRequest::default())?.groups.is_empty());
     Ok(())
@@ -521,8 +521,7 @@ fn a_group_of_offsets_alone_is_listed_described_and_deleted() -> Result<()> {
     let (_node, mut wire) = node_with_topic(&[]);
     commit_offset(&mut wire, 0, 5)?;
     let listed = wire.call(4, &ListGroupsRequest::default())?;
-    let groups: Vec<_> =
-        listed.groups.iter().map(|g| (&***g.group_id, &**g.protocol_type, &**g.group_state)).collect();
+    let groups: Vec<_> = listed.groups.iter().map(|g| (&**g.group_id, &*g.protocol_type, &*g.group_state)).collect();
     assert_eq!(groups, [("g", "", "Empty")]);
     let described = wire.call(5, &DescribeGroupsRequest::default().with_groups(vec![group("g")]))?;
     let shown = &described.groups[0];
