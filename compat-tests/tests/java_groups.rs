@@ -17,6 +17,24 @@ fn groups_pass(clients: &str, flags: &[&str], cases: &[&str]) {
     passes(&mut Node::with(&QUICK_GROUPS), java_suite(clients, flags, "ottla.Groups"), cases);
 }
 
+/// What the newest AdminClient does with groups of either protocol.
+const ADMIN: [&str; 4] = ["listed", "described", "offsets", "removed-members"];
+
+#[track_caller]
+fn administration_passes(flags: &[&str], cases: &[&str]) {
+    passes(&mut Node::with(&QUICK_GROUPS), java_suite("4.4.0", flags, "ottla.GroupAdmin"), cases);
+}
+
+#[test]
+fn administration_of_classic_groups() {
+    administration_passes(&[], &ADMIN);
+}
+
+#[test]
+fn administration_of_consumer_groups_and_patterns_the_broker_resolves() {
+    administration_passes(&["-Dgroup.protocol=consumer"], &[&ADMIN[..], &["broker-side-regex"]].concat());
+}
+
 #[test]
 fn groups_of_the_newest_clients() {
     groups_pass("4.4.0", &[], &["range", "cooperative-sticky", "commits", "static-members", "kill"]);
