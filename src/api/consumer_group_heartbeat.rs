@@ -24,8 +24,8 @@ pub(super) fn handle(cx: RequestContext, request: ConsumerGroupHeartbeatRequest)
     if !cx.services().config.groups.rebalance_protocols.consumer {
         return cx.reply(error_response(&cx, ErrorCode::UnsupportedVersion, None));
     }
-    let settings = groups.consumer_settings(&request.group_id);
-    if let Err(error) = check_heartbeat(&request, cx.version >= OWN_MEMBER_ID_SINCE, &settings) {
+    let assignors = groups.consumer_assignors();
+    if let Err(error) = check_heartbeat(&request, cx.version >= OWN_MEMBER_ID_SINCE, &assignors) {
         return cx.reply(refusal(&cx, &error));
     }
     let new_member_id = if request.member_id.is_empty() { uuid_to_base64(Uuid::new_v4()) } else { String::new() };

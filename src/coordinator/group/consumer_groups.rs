@@ -81,7 +81,7 @@ impl GroupShard {
                 let group = ConsumerGroup::new(Arc::clone(group_id));
                 Ok(heard(group_id, consumer::heartbeat(&group, heartbeat, context)?))
             }
-            _ => Err(GroupError::GroupIdNotFound(format!("Group {group_id} is not a consumer group."))),
+            group => Err(not_a_consumer_group(group_id, group)),
         }
     }
 
@@ -215,8 +215,9 @@ impl GroupShard {
 
     /// A group for `ConsumerGroupDescribe`.
     pub fn describe_consumer_group(&self, group_id: &str) -> Result<DescribedGroup, GroupError> {
-        let Some(Group::Consumer(group)) = self.group(group_id) else {
-            return Err(GroupError::GroupIdNotFound(format!("Group {group_id} is not a consumer group.")));
+        let group = match self.group(group_id) {
+            Some(Group::Consumer(group)) => group,
+            group => return Err(not_a_consumer_group(group_id, group)),
         };
         let image = self.environment.image();
         Ok(consumer::describe(group, &ImageTopics(&image), &self.environment.consumer_settings(group_id)))
@@ -299,6 +300,13 @@ impl GroupShard {
             }
         }
     }
+}
+
+fn not_a_consumer_group(group_id: &str, group: Option<&Group>) -> GroupError {
+    GroupError::GroupIdNotFound(match group {
+        None => format!("Group {group_id} not found."),
+        Some(_) => format!("Group {group_id} is not a consumer group."),
+    })
 }
 
 /// What a heartbeat comes to.

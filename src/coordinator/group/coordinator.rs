@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::administration::Deletions;
+use super::assignor::Assignor;
 use super::classic::{self, ClassicReply};
 use super::consumer::{self, GroupError, HeartbeatReply, ResolveRegexes};
 use super::consumer_groups::TopicChanges;
@@ -187,9 +188,9 @@ impl GroupCoordinator {
         }
     }
 
-    /// What groups of the consumer protocol go by.
-    pub fn consumer_settings(&self, group_id: &str) -> consumer::Settings {
-        self.environment.consumer_settings(group_id)
+    /// The assignors that members of consumer groups may ask for.
+    pub fn consumer_assignors(&self) -> Vec<Assignor> {
+        self.environment.consumer_assignors()
     }
 
     fn ask_classic(

@@ -41,10 +41,14 @@ impl GroupEnvironment {
         }
     }
 
+    /// The assignors that members of consumer groups may ask for, the default first.
+    pub fn consumer_assignors(&self) -> Vec<Assignor> {
+        self.config.groups.consumer_assignors.iter().filter_map(|name| Assignor::from_name(name)).collect()
+    }
+
     /// What a group of the consumer protocol goes by.
     pub fn consumer_settings(&self, group_id: &str) -> Settings {
         let (groups, group) = (&self.config.groups, self.group_config(group_id));
-        let assignors = groups.consumer_assignors.iter().filter_map(|name| Assignor::from_name(name));
         Settings {
             session_timeout: Duration::from_millis(group.consumer_session_timeout_ms.max(0) as u64),
             heartbeat_interval_ms: group.consumer_heartbeat_interval_ms,
@@ -52,7 +56,7 @@ impl GroupEnvironment {
             regex_refresh_interval_ms: groups.consumer_regex_refresh_interval_ms as i64,
             max_size: groups.consumer_max_size,
             classic_max_size: groups.max_size,
-            assignors: assignors.collect(),
+            assignors: self.consumer_assignors(),
             migration_policy: groups.consumer_migration_policy,
         }
     }

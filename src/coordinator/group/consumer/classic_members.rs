@@ -282,7 +282,8 @@ fn told_to_join<R>(group: &ConsumerGroup, member: &Member, context: &Context<'_>
 impl ConsumerGroup {
     /// Whether the group is to become a classic one when a classic member takes the place of this one.
     fn becomes_classic_by_replacing(&self, member: &Member, context: &Context<'_>) -> bool {
-        self.all_classic_except(&[member])
+        !member.uses_classic_protocol()
+            && self.is_classic_without(&[member])
             && context.settings.migration_policy.allows_downgrade()
             && self.member_count() <= context.settings.classic_max_size
     }

@@ -151,10 +151,10 @@ impl ConsumerGroup {
         self.subscriptions.has_topic(topic)
     }
 
-    /// Whether all members but `leaving` speak the classic protocol, and those do not.
-    pub(super) fn all_classic_except(&self, leaving: &[&Member]) -> bool {
-        leaving.iter().all(|member| !member.uses_classic_protocol())
-            && self.classic_members == self.members.len() - leaving.len()
+    /// Whether all members that stay when `leaving` go speak the classic protocol.
+    pub(super) fn is_classic_without(&self, leaving: &[&Member]) -> bool {
+        let classic = leaving.iter().filter(|member| member.uses_classic_protocol()).count();
+        self.classic_members - classic == self.members.len() - leaving.len()
     }
 
     /// Whether one of the protocols is supported by every classic member.

@@ -91,7 +91,7 @@ impl ConsumerGroup {
         staying > 0
             && staying <= context.settings.classic_max_size
             && context.settings.migration_policy.allows_downgrade()
-            && self.all_classic_except(leaving)
+            && self.is_classic_without(leaving)
     }
 
     /// Takes back every timer of a member.

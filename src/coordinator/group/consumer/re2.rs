@@ -9,9 +9,17 @@
 //! | `&&`, `--`, `~~` within a class       | operations on sets              | escaped                           |
 //! | `{` that begins no repetition: itself | an error                        | escaped                           |
 //! | a repetition counts to 1000           | bounded by memory only          | refused beyond                    |
+//! | `\07`, `\123` are characters           | unknown                         | written in hexadecimal            |
 //! | flags are `i`, `m`, `s` and `U`       | `x`, `u`, `R` as well           | refused                           |
 //! | a repetition can't be repeated: `a**` | it can                          | refused                           |
 
+use std::fmt::Write as _;
+
+/// The classes that POSIX names, and `word`.
+const CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
+    "word", "xdigit",
+];
 /// RE2's bound for the counts of a repetition.
 const REPETITIONS_MAX: u32 = 1000;
 
@@ -63,6 +71,12 @@ fn escape<'a>(text: &'a str, out: &mut String) -> Result<&'a str, &'static str> 
         out.push_str(&regex::escape(quoted));
         return Ok(rest);
     }
+    if let Some(length) = octal_digits(&text[1..]) {
+        let (digits, rest) = text[1..].split_at(length);
+        let code = u32::from_str_radix(digits, 8).map_err(|_| "invalid escape sequence")?;
+        write!(out, r"\x{{{code:x}}}").map_err(|_| "invalid escape sequence")?;
+        return Ok(rest);
+    }
     let escaped = text[1..].chars().next().ok_or("trailing backslash")?;
     out.push('\\');
     out.push(escaped);
@@ -73,11 +87,13 @@ fn escape<'a>(text: &'a str, out: &mut String) -> Result<&'a str, &'static str> 
         out.push_str(&rest[..=end]);
         return Ok(&rest[end + 1..]);
     }
-    if escaped == 'b' && rest.starts_with('{') {
-        // A word boundary that the crate would read as one of its own kinds.
-        return Err("bad repetition operator");
-    }
     Ok(rest)
+}
+
+/// How many octal digits a character code has: up to three. One digit alone that is not 0 would be a reference back.
+fn octal_digits(text: &str) -> Option<usize> {
+    let length = text.bytes().take(3).take_while(|digit| (b'0'..=b'7').contains(digit)).count();
+    (length > 1 || text.starts_with('0')).then_some(length)
 }
 
 /// A class up to its closing bracket.
@@ -98,6 +114,9 @@ fn class<'a>(text: &'a str, out: &mut String) -> Result<&'a str, &'static str> {
         first = false;
         if let Some(end) = rest.strip_prefix("[:").and_then(|named| named.find(":]")) {
             let named = end + "[:".len() + ":]".len();
+            if !CLASSES.contains(&rest["[:".len()..][..end].trim_start_matches('^')) {
+                return Err("invalid character class range");
+            }
             out.push_str(&rest[..named]);
             rest = &rest[named..];
             continue;

@@ -13,10 +13,10 @@ use super::topics::Topics;
 use crate::ids::TopicName;
 use crate::time::TimestampMs;
 
-/// A longer pattern is not accepted; no topic name is longer than 249 characters.
-const PATTERN_BYTES_MAX: usize = 16 * 1024;
+/// A longer pattern is not accepted: no record could hold it.
+const PATTERN_BYTES_MAX: usize = i16::MAX as usize;
 /// What a compiled pattern may take.
-const COMPILED_BYTES_MAX: usize = 1 << 20;
+const COMPILED_BYTES_MAX: usize = 4 << 20;
 
 /// The topics that a regular expression stood for when it was resolved last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +129,8 @@ mod tests {
         check("[+--]+", &["+", ",", "-"], &["."]);
         check("a{,3}", &["a{,3}"], &["aa"]);
         check("{a}", &["{a}"], &["a"]);
+        check(r"\07?\164", &["t"], &["7"]);
+        check("[[:^alpha:]]", &["1"], &["a"]);
         check("(?:ab*?)+", &["a", "ab", "aab"], &["b"]);
         check("(?P<x>a)", &["a"], &["P"]);
     }

@@ -34,6 +34,8 @@ pub fn on_timer(group: &ConsumerGroup, timer: &MemberTimer, context: &Context<'_
             let due = deadlines.rebalance.filter(|&(epoch, _)| epoch == member.member_epoch);
             (due.map(|(_, deadline)| deadline), "it did not give up its partitions in time")
         }
+        // It may have gone over to the consumer protocol, which knows neither.
+        TimerKind::Join | TimerKind::Sync if !member.uses_classic_protocol() => return Fired::Nothing,
         TimerKind::Join => (deadlines.join, "it did not join again in time"),
         TimerKind::Sync => (deadlines.sync, "it did not ask for its assignment in time"),
     };

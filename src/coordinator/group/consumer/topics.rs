@@ -80,3 +80,23 @@ pub(super) fn existing<'a>(names: impl Iterator<Item = &'a TopicName>, topics: &
     ids.dedup();
     ids.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Computed by hash4j 0.22, Kafka's library, in the order of Kafka's calls.
+    #[test]
+    fn hashes_are_kafkas() {
+        let orders = TopicId(Uuid::from_u64_pair(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210));
+        assert_eq!(topic_hash(orders, "orders", 3, |_| Vec::new()), 9_017_009_200_229_395_283);
+        let racks = |partition| if partition == 0 { vec!["b", "a"] } else { vec!["rack-1"] };
+        let small = TopicId(Uuid::from_u64_pair(1, 2));
+        assert_eq!(topic_hash(small, "t", 2, racks), 4_071_695_276_365_709_870);
+        let large = TopicId(Uuid::from_u64_pair(5, 6));
+        let name = "a-topic-name-that-is-longer-than-a-block-of-the-hash";
+        assert_eq!(topic_hash(large, name, 100, |_| Vec::new()), 7_646_117_305_696_469_589);
+    }
+}

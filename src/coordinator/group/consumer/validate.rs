@@ -1,15 +1,16 @@
 //! What is wrong with a `ConsumerGroupHeartbeat`, whatever the group says.
 
-use super::context::Settings;
 use super::error::GroupError;
 use super::member::{JOINING_EPOCH, LEAVING_EPOCH, STATIC_LEAVING_EPOCH};
+use crate::coordinator::group::assignor::Assignor;
 use crate::protocol::wire::messages::ConsumerGroupHeartbeatRequest;
 
 /// Checks a request by itself. `member_id_required`: the version lets no member join without an id of its own (1 on).
+/// `assignors`: those that are offered.
 pub fn check_heartbeat(
     request: &ConsumerGroupHeartbeatRequest,
     member_id_required: bool,
-    settings: &Settings,
+    assignors: &[Assignor],
 ) -> Result<(), GroupError> {
     let invalid = |problem: &str| Err(GroupError::InvalidRequest(problem.to_owned()));
     let epoch = request.member_epoch;
@@ -43,8 +44,9 @@ pub fn check_heartbeat(
         epoch if epoch < STATIC_LEAVING_EPOCH => return invalid("MemberEpoch is invalid."),
         _ => {}
     }
-    if let Some(name) = request.server_assignor.as_deref().filter(|name| settings.assignor(name).is_none()) {
-        let offered: Vec<&str> = settings.assignors.iter().map(|assignor| assignor.name()).collect();
+    let is_offered = |name: &&str| assignors.iter().any(|assignor| assignor.name() == *name);
+    if let Some(name) = request.server_assignor.as_deref().filter(|name| !is_offered(name)) {
+        let offered: Vec<&str> = assignors.iter().map(|assignor| assignor.name()).collect();
         return Err(GroupError::UnsupportedAssignor(format!(
             "ServerAssignor {name} is not supported. Supported assignors: {}.",
             offered.join(", ")

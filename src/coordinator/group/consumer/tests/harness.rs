@@ -140,7 +140,7 @@ impl World {
         &mut self,
         request: &ConsumerGroupHeartbeatRequest,
     ) -> Result<HeartbeatReply, GroupError> {
-        check_heartbeat(request, true, &self.settings)?;
+        check_heartbeat(request, true, &self.settings.assignors)?;
         let settings = self.settings.clone();
         if request.member_epoch < 0 {
             let group = self.group.as_ref().ok_or_else(|| GroupError::GroupIdNotFound("no group".to_owned()))?;

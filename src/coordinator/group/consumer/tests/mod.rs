@@ -1,4 +1,5 @@
 mod harness;
 mod laws;
+mod migration;
 mod rules;
 mod scripts;

@@ -9,7 +9,7 @@ use crate::protocol::wire::messages::ConsumerGroupHeartbeatRequest;
 fn check(member_id_required: bool, change: impl FnOnce(&mut ConsumerGroupHeartbeatRequest), expected: ErrorCode) {
     let mut request = joining("m", &["t1"]);
     change(&mut request);
-    let checked = check_heartbeat(&request, member_id_required, &Settings::default());
+    let checked = check_heartbeat(&request, member_id_required, &Settings::default().assignors);
     assert_eq!(checked.err().map_or(ErrorCode::None, |error| error.code()), expected);
 }
 
