@@ -178,10 +178,11 @@ fn what_is_pushed_is_on_the_metrics_page() -> Result<()> {
     let mut wire = node.wire();
     let told = ask(&mut wire, Uuid::nil())?;
     assert_eq!(push(&mut wire, &push_of(&told).with_metrics(gauge("my.gauge")))?, 0);
-    assert_eq!(metric(&node, "ottla_client_telemetry_value{metric=\"my.gauge\",clientId=\"compat\"}"), 42.0);
-    assert_eq!(metric(&node, "ottla_client_telemetry_pushes_total"), 1.0);
-    assert_eq!(metric(&node, "ottla_client_telemetry_datapoints_total"), 1.0);
-    assert_eq!(metric(&node, "ottla_client_telemetry_instances"), 1.0);
+    let count = |series: &str| metric(&node, series) as u64;
+    assert_eq!(count("ottla_client_telemetry_value{metric=\"my.gauge\",clientId=\"compat\"}"), 42);
+    assert_eq!(count("ottla_client_telemetry_pushes_total"), 1);
+    assert_eq!(count("ottla_client_telemetry_datapoints_total"), 1);
+    assert_eq!(count("ottla_client_telemetry_instances"), 1);
     Ok(())
 }
 

@@ -393,7 +393,7 @@ fn configs(node: &Node, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn kafka_configs_knows_groups_and_loggers() -> Result<()> {
+fn kafka_configs_knows_groups() -> Result<()> {
     let node = Node::start();
     let group = ["--entity-type", "groups", "--entity-name", "g"];
     configs(&node, &[&["--alter", "--add-config", "share.record.lock.duration.ms=20000"], &group[..]].concat());
@@ -403,6 +403,12 @@ fn kafka_configs_knows_groups_and_loggers() -> Result<()> {
     let shown = configs(&node, &[&["--describe"], &group[..]].concat());
     assert!(!shown.contains("share.record.lock.duration.ms=20000"), "{shown}");
 
+    Ok(())
+}
+
+#[test]
+fn kafka_configs_knows_loggers() -> Result<()> {
+    let node = Node::start();
     let loggers = ["--entity-type", "broker-loggers", "--entity-name", "1"];
     let logger = some_logger(&mut node.wire())?;
     configs(&node, &[&["--alter", "--add-config", &format!("{logger}=TRACE")], &loggers[..]].concat());

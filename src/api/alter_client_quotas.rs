@@ -81,10 +81,11 @@ fn ignored(parts: &Parts) -> AdminError {
 
 fn on_wire(cx: &RequestContext, asked: &Asked, result: Result<(), AdminError>) -> EntryData {
     let mut entry = EntryData::default();
+    entry.error_message = None;
     for part in &asked.entity {
         let mut entity = EntityData::default();
         entity.entity_type = part.entity_type.clone();
-        entity.entity_name = part.entity_name.clone();
+        entity.entity_name.clone_from(&part.entity_name);
         entry.entity.push(entity);
     }
     if let Err(error) = result {

@@ -51,6 +51,7 @@ fn on_wire(
     let mut on_wire = AlterConfigsResourceResponse::default();
     on_wire.resource_type = asked.resource_type;
     on_wire.resource_name = asked.resource_name.clone();
+    on_wire.error_message = None;
     if let Err(error) = result {
         cx.count_error(error.code);
         on_wire.error_code = error.code.code();

@@ -28,6 +28,7 @@ pub(super) fn handle(cx: RequestContext, request: DescribeConfigsRequest) -> Out
         let mut result = DescribeConfigsResult::default();
         result.resource_type = resource.resource_type;
         result.resource_name = resource.resource_name.clone();
+        result.error_message = None;
         match describe(&cx, &image, resource) {
             Ok(entries) => {
                 result.configs = entries

@@ -96,10 +96,10 @@ impl Loggers {
     fn inherited(&self, set: &BTreeMap<&'static str, &'static str>, logger: &str) -> String {
         let target = target_of(logger);
         let from_set = set.iter().map(|(name, level)| (target_of(name), *level));
-        let from_filter = self.filter.split(',').filter_map(|directive| match directive.trim().split_once('=') {
-            Some((target, level)) => Some((target, level)),
-            None => Some(("", directive.trim())),
-        });
+        let from_filter = self
+            .filter
+            .split(',')
+            .map(|directive| directive.trim().split_once('=').unwrap_or(("", directive.trim())));
         let known = from_filter.filter_map(|(target, level)| {
             let level = level.to_ascii_uppercase();
             let is_level = level == "OFF" || LEVELS.iter().any(|(name, _)| *name == level);

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::RequestContext;
 use super::reply::Outcome;
-use super::{ConnectionContext, RequestContext};
 use crate::controller::AdminError;
 use crate::error::ErrorCode;
 use crate::quota::{ClientQuotas, Meter, QuotaKind};
@@ -85,12 +85,8 @@ fn throttle_time_at(api_key: i16, version: i16, flexible: bool) -> Option<usize>
     (version >= since).then_some(HEADER_BYTES + usize::from(flexible))
 }
 
-impl ConnectionContext {
-    /// Who the client is: nobody, until clients have to say who they are.
-    pub(super) fn user(&self) -> &'static str {
-        "ANONYMOUS"
-    }
-}
+/// Who every client is, until clients have to say who they are.
+const ANONYMOUS: &str = "ANONYMOUS";
 
 impl RequestContext {
     /// What limits this client; none where nothing limits anybody.
@@ -100,7 +96,7 @@ impl RequestContext {
             return None;
         }
         let client_id = self.client_id.as_deref().unwrap_or_default();
-        Some(quotas.of_client(&self.connection.quotas, self.connection.user(), client_id))
+        Some(quotas.of_client(&self.connection.quotas, ANONYMOUS, client_id))
     }
 
     /// Counts `value` against one of the client's quotas; how long it is throttled, in milliseconds.

@@ -127,17 +127,18 @@ impl Limits {
 
 #[cfg(test)]
 pub(super) fn limits_of(quotas: &[(QuotaEntity, &str, f64)]) -> Limits {
+    use std::collections::BTreeMap;
+
     use crate::metadata::keys::{Key, Keys};
     use crate::metadata::store::{Event, EventBatch, KeyValue, Revision};
     use crate::metadata::values;
 
     let keys = Keys::new("test");
-    let mut by_entity: std::collections::BTreeMap<&QuotaEntity, std::collections::BTreeMap<String, f64>> =
-        Default::default();
+    let mut by_entity: BTreeMap<&QuotaEntity, BTreeMap<String, f64>> = BTreeMap::new();
     for (entity, key, limit) in quotas {
         by_entity.entry(entity).or_default().insert((*key).to_owned(), *limit);
     }
-    let put = |(entity, values): (&QuotaEntity, std::collections::BTreeMap<String, f64>)| {
+    let put = |(entity, values): (&QuotaEntity, BTreeMap<String, f64>)| {
         Event::Put(KeyValue {
             key: keys.encode(&Key::Quota(entity.clone())),
             value: values::encode(&values),

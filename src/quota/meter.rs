@@ -60,12 +60,12 @@ pub struct Reading {
 
 impl Meter {
     pub fn new(kind: QuotaKind, user: Arc<str>, client_id: Arc<str>, window: Window, limit: f64) -> Self {
-        let used = match kind {
+        let measured = match kind {
             QuotaKind::ControllerMutation => Used::Tokens(TokenBucket::default()),
             _ => Used::Rate(Rate::new(window)),
         };
         let (throttle_ms, throttles) = (Rate::new(window), Rate::new(window));
-        let state = Mutex::new(State { used, throttle_ms, throttles });
+        let state = Mutex::new(State { used: measured, throttle_ms, throttles });
         Self { kind, user, client_id, window, limit: AtomicU64::new(limit.to_bits()), state }
     }
 
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(meter.record(at(0), 1_000.0), Duration::ZERO, "all windows' worth may come at once");
         assert_eq!(meter.record(at(0), 500.0), Duration::from_secs(5));
         assert_eq!(meter.record(at(5_000), 0.0), Duration::from_secs(5), "nothing has left the windows yet");
-        assert_eq!(meter.read(at(5_000)).throttle_ms, 5_000.0);
+        assert_eq!(meter.read(at(5_000)).throttle_ms as u64, 5_000);
         assert_eq!(meter.record(at(11_000), 0.0), Duration::ZERO);
         assert!(meter.is_idle(at(30_000)));
     }

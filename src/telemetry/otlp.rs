@@ -52,7 +52,7 @@ fn read_metric(message: &[u8]) -> Result<Metric<'_>, BadPayload> {
                     metric.value = Some(metric.value.unwrap_or_default() + number);
                 }
             }
-            (9 | 10 | 11, Value::Bytes(data)) => {
+            (9..=11, Value::Bytes(data)) => {
                 for point in messages(data, 1) {
                     point?;
                     metric.data_points += 1;

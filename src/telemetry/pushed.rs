@@ -62,11 +62,11 @@ impl Pushed {
 
     pub(super) fn read(&mut self, now: Duration, instances: usize) -> PushedReading {
         self.values.retain(|_, (_, at)| now.saturating_sub(*at) < VALUE_LIMIT);
-        let value = |((metric, client_id), (value, _)): (&(Arc<str>, Arc<str>), &(f64, Duration))| PushedValue {
+        let values = self.values.iter().map(|((metric, client_id), &(value, _))| PushedValue {
             metric: Arc::clone(metric),
             client_id: Arc::clone(client_id),
-            value: *value,
-        };
+            value,
+        });
         PushedReading {
             instances,
             pushes: self.pushes,
@@ -74,7 +74,7 @@ impl Pushed {
             bytes: self.bytes,
             data_points: self.data_points,
             values_left_out: self.values_left_out,
-            values: self.values.iter().map(value).collect(),
+            values: values.collect(),
         }
     }
 }
