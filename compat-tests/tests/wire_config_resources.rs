@@ -313,18 +313,20 @@ fn resources_are_listed_by_kind() -> Result<()> {
     Ok(())
 }
 
-/// A logger besides the root: their names are the broker's own.
-fn some_logger(wire: &mut Wire) -> Result<String> {
+/// A logger besides the root, with the line of both: their names are the broker's own, and so is what it logs.
+fn some_logger(wire: &mut Wire) -> Result<(String, String)> {
     let all = shown(wire, BROKER_LOGGER, "1")?;
-    assert_eq!(all["root"], "INFO 6 0 []");
-    Ok(all.keys().find(|name| *name != "root").expect("a logger").clone())
+    let (name, line) = all.iter().find(|(name, _)| *name != "root").expect("a logger");
+    assert!(line.ends_with(" 6 0 []"), "{line}");
+    assert_eq!(*line, all["root"], "nothing was set for {name}");
+    Ok((name.clone(), line.clone()))
 }
 
 #[test]
 fn loggers_have_levels() -> Result<()> {
     let node = Node::start();
     let mut wire = node.wire();
-    let logger = some_logger(&mut wire)?;
+    let (logger, inherited) = some_logger(&mut wire)?;
     let mut change = |name: &str, operation, level: Option<&str>| {
         alter(&mut wire, BROKER_LOGGER, "1", &[(name, operation, level)])
     };
@@ -351,7 +353,7 @@ fn loggers_have_levels() -> Result<()> {
     assert_eq!(alter_with(&mut wire, true, BROKER_LOGGER, "1", &[(&logger, SET, Some("TRACE"))])?.0, 0);
     becomes(&mut wire, BROKER_LOGGER, "1", &logger, "DEBUG 6 0 []");
     assert_eq!(alter(&mut wire, BROKER_LOGGER, "1", &[(&logger, DELETE, None)])?.0, 0);
-    becomes(&mut wire, BROKER_LOGGER, "1", &logger, "INFO 6 0 []");
+    becomes(&mut wire, BROKER_LOGGER, "1", &logger, &inherited);
     for name in ["2", "x", ""] {
         assert_eq!(
             alter(&mut wire, BROKER_LOGGER, name, &[(&logger, SET, Some("INFO"))])?.0,
@@ -410,7 +412,7 @@ fn kafka_configs_knows_groups() -> Result<()> {
 fn kafka_configs_knows_loggers() -> Result<()> {
     let node = Node::start();
     let loggers = ["--entity-type", "broker-loggers", "--entity-name", "1"];
-    let logger = some_logger(&mut node.wire())?;
+    let (logger, _) = some_logger(&mut node.wire())?;
     configs(&node, &[&["--alter", "--add-config", &format!("{logger}=TRACE")], &loggers[..]].concat());
     let shown = configs(&node, &[&["--describe"], &loggers[..]].concat());
     assert!(shown.contains(&format!("{logger}=TRACE")), "{shown}");
