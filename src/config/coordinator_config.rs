@@ -31,7 +31,6 @@ pub struct GroupCoordinatorConfig {
     pub consumer_migration_policy: ConsumerMigrationPolicy,
     pub consumer_regex_refresh_interval_ms: u64,
 
-    pub share_assignors: Vec<String>,
     pub share_initialize_retry_interval_ms: u64,
     pub share_max_sessions: usize,
     pub share_max_size: usize,
@@ -123,7 +122,6 @@ impl GroupCoordinatorConfig {
             ),
             consumer_regex_refresh_interval_ms: values.size("group.consumer.regex.refresh.interval.ms"),
 
-            share_assignors: words(values, "group.share.assignors"),
             share_initialize_retry_interval_ms: values.size("group.share.initialize.retry.interval.ms"),
             share_max_sessions: values.size("group.share.max.share.sessions"),
             share_max_size: values.size("group.share.max.size"),

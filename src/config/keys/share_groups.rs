@@ -6,8 +6,8 @@ use crate::config::key::{ANY, HONOURED, Key, REPORTED, at_least, between};
 pub(super) const KEYS: &[Key] = broker_keys! {
     Int "group.share.assignment.interval.ms" = "1000", at_least(0), ClusterWide, HONOURED;
         "The shortest time between two assignments of a share group."
-    List "group.share.assignors" = "simple", ANY, ReadOnly, HONOURED;
-        "The assignor of share groups."
+    List "group.share.assignors" = "simple", ANY, ReadOnly, REPORTED;
+        "The assignor of share groups; there is one."
     Int "group.share.delivery.count.limit" = "5", between(2, 10), ReadOnly, HONOURED;
         "How often a record is delivered to a share group before it is given up."
     Int "group.share.heartbeat.interval.ms" = "5000", at_least(1), ReadOnly, HONOURED;
