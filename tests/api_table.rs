@@ -16,7 +16,6 @@ const SECURITY: &str = "security is not there yet";
 const TRANSACTIONS: &str = "transactions are not there yet";
 const STREAMS_GROUPS: &str = "streams groups are not there yet";
 const SHARE_STATE: &str = "the share coordinator lies in the same process as those who ask it";
-const SHARE_GROUPS: &str = "share groups are not there yet";
 
 /// APIs of Kafka that are not served.
 const NOT_SERVED: &[(i16, &str)] = &[
@@ -53,10 +52,6 @@ const NOT_SERVED: &[(i16, &str)] = &[
     (67, KRAFT),
     (70, KRAFT),
     (73, KRAFT),
-    (76, SHARE_GROUPS),
-    (77, SHARE_GROUPS),
-    (78, SHARE_GROUPS),
-    (79, SHARE_GROUPS),
     (80, QUORUM),
     (81, QUORUM),
     (82, KRAFT),
@@ -67,9 +62,6 @@ const NOT_SERVED: &[(i16, &str)] = &[
     (87, SHARE_STATE),
     (88, STREAMS_GROUPS),
     (89, STREAMS_GROUPS),
-    (90, SHARE_GROUPS),
-    (91, SHARE_GROUPS),
-    (92, SHARE_GROUPS),
     (93, STREAMS_GROUPS),
     (94, QUORUM),
 ];

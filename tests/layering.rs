@@ -53,7 +53,11 @@ const PURE: &[&str] = &[
     "coordinator/group/consumer",
     "coordinator/group/offsets",
     "coordinator/group/assignor",
+    "coordinator/group/share",
     "coordinator/share/records",
+    "coordinator/share/share_partition",
+    "coordinator/share/share_state_shard",
+    "coordinator/share/state_batches",
     "coordinator/transaction/machine",
 ];
 

@@ -13,10 +13,13 @@ use super::fetch::FetchSessionCache;
 use super::init_producer_id::ProducerIds;
 use super::loggers::Loggers;
 use super::reply::{Outcome, PendingReply, Reply, ResponseBody};
+use super::share_request::ConnectionShareSessions;
 use super::table::ApiRow;
 use crate::config::BrokerConfig;
 use crate::controller::Controller;
+use crate::coordinator::ShareGroups;
 use crate::coordinator::group::GroupCoordinator;
+use crate::coordinator::share::{ShareCoordinator, SharePartitions};
 use crate::error::ErrorCode;
 use crate::ids::BrokerId;
 use crate::log::log_manager::LogManager;
@@ -40,6 +43,9 @@ pub struct Services {
     pub logs: Arc<LogManager>,
     pub replicas: Arc<ReplicaManager>,
     pub groups: Arc<GroupCoordinator>,
+    pub share_groups: Arc<ShareGroups>,
+    pub share_coordinator: Arc<ShareCoordinator>,
+    pub shares: Arc<SharePartitions>,
     pub fetch_sessions: FetchSessionCache,
     pub producer_ids: ProducerIds,
     pub quotas: Arc<QuotaManager>,
@@ -94,6 +100,7 @@ pub struct ConnectionContext {
     pub peer: SocketAddr,
     pub listener: Arc<ListenerInfo>,
     pub services: Arc<Services>,
+    pub(super) share_sessions: ConnectionShareSessions,
     metrics: Mutex<ConnectionMetrics>,
     /// What limits the client, as long as its client id and the limits stay the same.
     pub(super) quotas: Mutex<Arc<ClientQuotas>>,
@@ -107,7 +114,9 @@ const MAX_SOFTWARE_BYTES: usize = 256;
 impl ConnectionContext {
     pub fn new(peer: SocketAddr, listener: Arc<ListenerInfo>, services: Arc<Services>) -> Self {
         let metrics = Mutex::new(listener.metrics.connection());
-        Self { peer, listener, services, metrics, quotas: Mutex::default(), software: Mutex::default() }
+        let share_sessions = ConnectionShareSessions::new(&services.shares);
+        let (quotas, software) = (Mutex::default(), Mutex::default());
+        Self { peer, listener, services, share_sessions, metrics, quotas, software }
     }
 
     /// What the client says it is (KIP-511).

@@ -14,9 +14,13 @@ use crate::protocol::wire::protocol::StrBytes;
 pub(super) fn handle(cx: RequestContext, request: DeleteGroupsRequest) -> Outcome {
     // Each once, however often it is named.
     let group_ids: BTreeSet<GroupId> = request.groups_names.iter().map(|group_id| own(group_id)).collect();
-    let shards = cx.services().groups.delete(group_ids);
     let reply_context = cx.clone();
-    cx.reply_later(async move {
+    cx.reply_exclusively(async move {
+        for group_id in &group_ids {
+            // Of a group that is not there, of another type or not empty, the deletion says so.
+            let _ = reply_context.services().share_groups.delete_state(group_id).await;
+        }
+        let shards = reply_context.services().groups.delete(group_ids);
         let mut response = DeleteGroupsResponse::default();
         for ShardDeletion { group_ids, deletion } in shards {
             let results = match deletion {

@@ -18,6 +18,7 @@ use crate::protocol::wire::protocol::StrBytes;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
 const SEVERAL_KEYS_SINCE: i16 = 4;
 const NO_BROKER: i32 = -1;
 
@@ -70,6 +71,7 @@ async fn coordinator(cx: &RequestContext, key_type: i8, key: StrBytes) -> Coordi
 async fn find(cx: &RequestContext, key_type: i8, key: &str) -> Result<(i32, String, i32), (ErrorCode, &'static str)> {
     let leader = match key_type {
         GROUP => cx.services().groups.find(key).await,
+        SHARE => cx.services().share_coordinator.find(key).await,
         TRANSACTION => {
             return Err((ErrorCode::TransactionalIdAuthorizationFailed, "this build has no transactions"));
         }

@@ -8,13 +8,15 @@ use bytes::Bytes;
 use super::context::ConnectionContext;
 use super::{
     Outcome, Refusal, alter_client_quotas, alter_configs, alter_partition_reassignments, alter_replica_log_dirs,
-    api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, decode,
-    delete_groups, delete_records, delete_topics, describe_client_quotas, describe_cluster, describe_configs,
-    describe_groups, describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions,
-    elect_leaders, fetch, find_coordinator, get_telemetry_subscriptions, heartbeat, incremental_alter_configs,
-    init_producer_id, join_group, leave_group, list_config_resources, list_groups, list_offsets,
-    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
-    produce, push_telemetry, sync_group, unregister_broker, update_features,
+    alter_share_group_offsets, api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions,
+    create_topics, decode, delete_groups, delete_records, delete_share_group_offsets, delete_topics,
+    describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
+    describe_producers, describe_quorum, describe_share_group_offsets, describe_topic_partitions, elect_leaders,
+    fetch, find_coordinator, get_telemetry_subscriptions, heartbeat, incremental_alter_configs, init_producer_id,
+    join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
+    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, push_telemetry,
+    share_acknowledge, share_fetch, share_group_describe, share_group_heartbeat, sync_group, unregister_broker,
+    update_features,
 };
 use crate::protocol::header::RequestPrefix;
 
@@ -92,6 +94,13 @@ pub static TABLE: &[ApiRow] = &[
     row!(72, "PushTelemetry", 0..=0, push_telemetry::handle),
     row!(74, "ListConfigResources", 0..=1, list_config_resources::handle),
     row!(75, "DescribeTopicPartitions", 0..=0, describe_topic_partitions::handle),
+    row!(76, "ShareGroupHeartbeat", 1..=1, share_group_heartbeat::handle),
+    row!(77, "ShareGroupDescribe", 1..=1, share_group_describe::handle),
+    row!(78, "ShareFetch", 1..=2, share_fetch::handle),
+    row!(79, "ShareAcknowledge", 1..=2, share_acknowledge::handle),
+    row!(90, "DescribeShareGroupOffsets", 0..=1, describe_share_group_offsets::handle),
+    row!(91, "AlterShareGroupOffsets", 0..=0, alter_share_group_offsets::handle),
+    row!(92, "DeleteShareGroupOffsets", 0..=0, delete_share_group_offsets::handle),
 ];
 
 /// The row of an API key, if it is served.

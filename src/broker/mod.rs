@@ -27,13 +27,15 @@ use crate::admin::{self, Pages};
 use crate::api::{FetchSessionCache, Loggers, ProducerIds, Services, Waiting};
 use crate::config::{BrokerConfig, ConfigOverrides};
 use crate::controller::{AdminError, BrokerRegistration};
+use crate::coordinator::ShareGroups;
 use crate::coordinator::group::{GroupCoordinator, GroupCoordinatorParts, GroupEnvironment};
+use crate::coordinator::share::{ShareCoordinator, ShareCoordinatorParts, SharePartitions, SharePartitionsParts};
 use crate::ids::{TopicId, TopicPartition};
 use crate::io::{Disk, OnSync, RealDisk};
 use crate::log::log_directory::{DirectoryError, LogDirectories};
 use crate::log::log_manager::{LoadError, LogManager, LogManagerOptions};
 use crate::log::producer_state::ProducerStateConfig;
-use crate::metadata::{MetadataImage, OpenError, StartError as MetadataStartError};
+use crate::metadata::{GroupConfigs, MetadataImage, OpenError, StartError as MetadataStartError};
 use crate::metrics::{BrokerState, Metrics};
 use crate::net::{ConnectionSettings, RequestMemory};
 use crate::protocol::frame::FrameCaps;
@@ -166,7 +168,26 @@ impl Broker {
             tasks: background.clone(),
             shutdown: stop_background.clone(),
         });
-        follow_metadata(&cluster, &replicas, &groups, &metrics).await;
+        let share_coordinator = ShareCoordinator::start(ShareCoordinatorParts {
+            config: Arc::clone(&config),
+            metadata: Arc::clone(&cluster.publisher),
+            controller: Arc::clone(&cluster.controller),
+            replicas: Arc::clone(&replicas),
+            clock: Arc::clone(&clock),
+            tasks: background.clone(),
+            shutdown: stop_background.clone(),
+        });
+        let shares = SharePartitions::start(SharePartitionsParts {
+            coordinator: Arc::clone(&share_coordinator),
+            replicas: Arc::clone(&replicas),
+            configs: GroupConfigs::follow(Arc::clone(&config), &cluster.publisher),
+            clock: Arc::clone(&clock),
+            max_sessions: config.groups.share_max_sessions,
+            tasks: background.clone(),
+            shutdown: stop_background.clone(),
+        });
+        let share_groups = ShareGroups::new(Arc::clone(&groups), Arc::clone(&share_coordinator), Arc::clone(&shares));
+        follow_metadata(&cluster, &replicas, (&groups, &share_coordinator), &metrics).await;
         let services = Arc::new(Services {
             broker_id: config.node_id,
             clock: Arc::clone(&clock),
@@ -176,6 +197,9 @@ impl Broker {
             logs: Arc::clone(&logs),
             replicas,
             groups,
+            share_groups,
+            share_coordinator,
+            shares,
             fetch_sessions: FetchSessionCache::new(
                 config.max_incremental_fetch_session_cache_slots,
                 metrics.events.fetch_session_evictions.clone(),
@@ -266,6 +290,7 @@ impl Broker {
         self.state.set(BrokerState::PendingControlledShutdown);
         self.stop_serving.cancel();
         self.services.groups.resign();
+        self.services.share_coordinator.resign();
         self.serving.close();
         if tokio::time::timeout(DRAIN_LIMIT, self.serving.wait()).await.is_err() {
             warn!(connections = self.serving.len(), "connections are still busy; closing them");
@@ -385,16 +410,17 @@ fn settle_strays(logs: &LogManager, image: &MetadataImage, is_new_cluster: bool)
 async fn follow_metadata(
     cluster: &Cluster,
     replicas: &Arc<ReplicaManager>,
-    groups: &Arc<GroupCoordinator>,
+    (groups, shares): (&Arc<GroupCoordinator>, &Arc<ShareCoordinator>),
     metrics: &Arc<Metrics>,
 ) {
     let (publisher, replicas) = (Arc::clone(&cluster.publisher), Arc::clone(replicas));
-    let (groups, metrics) = (Arc::clone(groups), Arc::clone(metrics));
+    let (groups, shares, metrics) = (Arc::clone(groups), Arc::clone(shares), Arc::clone(metrics));
     let listening = tokio::task::spawn_blocking(move || {
         publisher.listen(Box::new(move |old, new| {
             replicas.apply(&metrics.topics, old, new);
             groups.follow_replicas();
             groups.topics_changed(old, new);
+            shares.follow_replicas();
         }));
     });
     if let Err(error) = listening.await {

@@ -24,6 +24,7 @@ pub(crate) mod record_codec;
 mod runtime;
 mod shard;
 pub mod share;
+mod share_groups;
 mod timers;
 
 #[cfg(test)]
@@ -34,3 +35,4 @@ pub use error::CoordinatorError;
 pub use internal_topic::InternalTopic;
 pub use pending::Pending;
 pub use runtime::{CoordinatorRuntime, RuntimeParts};
+pub use share_groups::{ShareGroups, ShareGroupsError};

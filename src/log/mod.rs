@@ -17,6 +17,7 @@
 
 pub mod append;
 mod batch_check;
+pub mod batch_list;
 mod batch_scan;
 mod checkpoint;
 mod checkpoint_text;

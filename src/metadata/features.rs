@@ -26,6 +26,8 @@ pub const FEATURES: &[Feature] = &[
     Feature { name: "group.version", min_level: 0, max_level: 1, new_cluster_level: 1 },
     // 3.3-IV3 to 4.3-IV0. Nothing here depends on it; clients look at it.
     Feature { name: METADATA_VERSION, min_level: 7, max_level: 30, new_cluster_level: 30 },
+    // Share groups (KIP-932).
+    Feature { name: "share.version", min_level: 0, max_level: 1, new_cluster_level: 1 },
 ];
 
 impl Feature {

@@ -12,7 +12,7 @@
 
 #[cfg(test)]
 mod tests;
-mod write;
+pub(super) mod write;
 
 use self::write::{Measure, Out, Pieces, Sink};
 use super::piece::Piece;

@@ -12,25 +12,37 @@
 //! | OffsetCommit    | 2-9   | 10   | topic ids in the place of names, in the request (KIP-848)                    |
 //! | OffsetFetch     | 1-9   | 10   | topic ids in the place of names, in the request (KIP-848)                    |
 //! | DeleteGroups    | 0-2   | 3    | a message beside the error of a group                                        |
+//! | ShareFetch      | 1     | 2    | how records are acquired (KIP-1206), renewed locks (KIP-1222)                |
+//! | ShareAcknowledge | 1    | 2    | renewed locks (KIP-1222)                                                     |
+//! | DescribeShareGroupOffsets | 0 | 1 | the lag (KIP-1226)                                                       |
 
 mod api_versions;
 mod codec;
 mod delete_groups;
 mod describe_log_dirs;
+mod describe_share_group_offsets;
 #[cfg(test)]
 mod golden_tests;
 mod list_offsets;
 mod offset_commit;
 mod offset_fetch;
+mod share_acknowledge;
+mod share_fetch;
 #[cfg(test)]
 mod tests;
 
 pub use api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 pub use delete_groups::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
 pub use describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirsResult};
+pub use describe_share_group_offsets::{
+    DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse, DescribedShareGroupOffsets,
+    DescribedSharePartitionOffsets, DescribedShareTopicOffsets,
+};
 pub use list_offsets::{ListOffsetsRequest, ListOffsetsResponse};
 pub use offset_commit::{OffsetCommitRequest, OffsetCommitRequestTopic};
 pub use offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic};
+pub use share_acknowledge::{ShareAcknowledgeRequest, ShareAcknowledgeResponse};
+pub use share_fetch::{ShareFetchRequest, ShareFetchResponse};
 
 /// Defines a message whose versions beyond the crate's are the crate's newest, byte for byte.
 macro_rules! same_bytes_as_before {

@@ -13,7 +13,7 @@
 //!
 //! - [`frame`] cuts the socket's bytes into capped frames; [`header`] reads what stands in front of every body.
 //! - [`wire`] decodes bodies and encodes most responses; [`messages`] has the newest versions that it lacks.
-//! - [`fetch_response`] is written by hand, into [`piece`]s, so that record data goes from the disk to the socket
+//! - [`fetch_response`] and [`share_fetch_response`] are written by hand, into [`piece`]s, so that record data goes from the disk to the socket
 //!   without a copy.
 //!
 //! And the records within Produce and Fetch, most of which nobody ever opens:
@@ -37,6 +37,7 @@ pub mod parts;
 pub mod piece;
 pub mod recompress;
 pub mod records;
+pub mod share_fetch_response;
 pub(crate) mod varint;
 
 /// The message crate; every use of it goes through here, so that going back to `kafka-protocol` is one line.

@@ -12,13 +12,15 @@ use ottla::api::{
 };
 use ottla::config::{self, BrokerConfig, ConfigOverrides, Sources};
 use ottla::controller::{BrokerRegistration, Controller, ControllerParts, NewTopic, TopicDefaults, bootstrap};
+use ottla::coordinator::ShareGroups;
 use ottla::coordinator::group::{GroupCoordinator, GroupCoordinatorParts, GroupEnvironment};
+use ottla::coordinator::share::{ShareCoordinator, ShareCoordinatorParts, SharePartitions, SharePartitionsParts};
 use ottla::ids::{Offset, TopicPartition};
 use ottla::io::Disk;
 use ottla::io::sim::SimDisk;
 use ottla::log::log_directory::{LogDirectories, LogDirectory};
 use ottla::log::log_manager::{LogManager, LogManagerOptions};
-use ottla::metadata::{Endpoint, ImagePublisher, Keys, MemoryStore, MetadataStore, Revision};
+use ottla::metadata::{Endpoint, GroupConfigs, ImagePublisher, Keys, MemoryStore, MetadataStore, Revision};
 use ottla::metrics::Metrics;
 use ottla::net::RequestMemory;
 use ottla::protocol::records::{NewRecord, RecordBatchBuilder};
@@ -58,6 +60,7 @@ const SETTINGS: &[&str] = &[
     "listeners=PLAINTEXT://localhost:9092",
     "max.incremental.fetch.session.cache.slots=8",
     "offsets.topic.num.partitions=2",
+    "share.coordinator.state.topic.num.partitions=2",
 ];
 
 /// A running broker, to be called on one thread.
@@ -171,10 +174,30 @@ async fn services(disk: &Arc<SimDisk>, shutdown: &CancellationToken) -> Services
         tasks: TaskTracker::new(),
         shutdown: shutdown.clone(),
     });
+    let share_coordinator = ShareCoordinator::start(ShareCoordinatorParts {
+        config: Arc::clone(&config),
+        metadata: Arc::clone(&publisher),
+        controller: Arc::clone(&controller),
+        replicas: Arc::clone(&replicas),
+        clock: Arc::clone(&clock),
+        tasks: TaskTracker::new(),
+        shutdown: shutdown.clone(),
+    });
+    let shares = SharePartitions::start(SharePartitionsParts {
+        coordinator: Arc::clone(&share_coordinator),
+        replicas: Arc::clone(&replicas),
+        configs: GroupConfigs::follow(Arc::clone(&config), &publisher),
+        clock: Arc::clone(&clock),
+        max_sessions: config.groups.share_max_sessions,
+        tasks: TaskTracker::new(),
+        shutdown: shutdown.clone(),
+    });
     let (followers, topic_metrics) = ((Arc::clone(&replicas), Arc::clone(&groups)), Arc::clone(&metrics));
+    let share_follower = Arc::clone(&share_coordinator);
     publisher.listen(Box::new(move |old, new| {
         followers.0.apply(&topic_metrics.topics, old, new);
         followers.1.follow_replicas();
+        share_follower.follow_replicas();
     }));
     let created = controller.create_topics(TOPICS.iter().map(new_topic).collect(), false).await;
     assert!(created.iter().all(Result::is_ok), "{created:?}");
@@ -191,7 +214,10 @@ async fn services(disk: &Arc<SimDisk>, shutdown: &CancellationToken) -> Services
         controller,
         logs,
         replicas,
+        share_groups: ShareGroups::new(Arc::clone(&groups), Arc::clone(&share_coordinator), Arc::clone(&shares)),
         groups,
+        share_coordinator,
+        shares,
         fetch_sessions: FetchSessionCache::new(
             config.max_incremental_fetch_session_cache_slots,
             metrics.events.fetch_session_evictions.clone(),

@@ -102,6 +102,13 @@ fn body(api_key: i16, version: i16) -> (bool, Bytes) {
         44 => encoded(&incremental_alter_configs(), version),
         60 => encoded(&wire::DescribeClusterRequest::default(), version),
         75 => encoded(&describe_topic_partitions(), version),
+        76 => encoded(&share_group_heartbeat(), version),
+        77 => encoded(&wire::ShareGroupDescribeRequest::default().with_group_ids(vec![group()]), version),
+        78 => encoded(&share_fetch(), version),
+        79 => encoded(&share_acknowledge(), version),
+        90 => encoded(&describe_share_group_offsets(), version),
+        91 => encoded(&alter_share_group_offsets(), version),
+        92 => encoded(&delete_share_group_offsets(), version),
         other => panic!("API key {other} has no seed"),
     }
 }
@@ -319,4 +326,63 @@ fn describe_topic_partitions() -> wire::DescribeTopicPartitionsRequest {
         .with_topics(vec![TopicRequest::default().with_name(topic())])
         .with_response_partition_limit(10)
         .with_cursor(Some(cursor))
+}
+
+fn share_group_heartbeat() -> wire::ShareGroupHeartbeatRequest {
+    wire::ShareGroupHeartbeatRequest::default()
+        .with_group_id(group())
+        .with_member_id(text("m"))
+        .with_subscribed_topic_names(Some(vec![topic()]))
+}
+
+fn share_fetch() -> own::ShareFetchRequest {
+    use wire::share_fetch_request::{FetchPartition, FetchTopic};
+    let topic = FetchTopic::default()
+        .with_topic_id(super::super::dispatch::topic_id("a"))
+        .with_partitions(vec![FetchPartition::default()]);
+    let request = wire::ShareFetchRequest::default()
+        .with_group_id(Some(group()))
+        .with_member_id(Some(text("m")))
+        .with_max_bytes(1 << 20)
+        .with_max_records(10)
+        .with_batch_size(10)
+        .with_topics(vec![topic]);
+    request.into()
+}
+
+fn share_acknowledge() -> own::ShareAcknowledgeRequest {
+    use wire::share_acknowledge_request::{AcknowledgePartition, AcknowledgeTopic, AcknowledgementBatch};
+    let batch = AcknowledgementBatch::default().with_last_offset(1).with_acknowledge_types(vec![1, 2]);
+    let partition = AcknowledgePartition::default().with_acknowledgement_batches(vec![batch]);
+    let topic = AcknowledgeTopic::default()
+        .with_topic_id(super::super::dispatch::topic_id("a"))
+        .with_partitions(vec![partition]);
+    let request = wire::ShareAcknowledgeRequest::default()
+        .with_group_id(Some(group()))
+        .with_member_id(Some(text("m")))
+        .with_share_session_epoch(1)
+        .with_topics(vec![topic]);
+    request.into()
+}
+
+fn describe_share_group_offsets() -> own::DescribeShareGroupOffsetsRequest {
+    use wire::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup;
+    let group = DescribeShareGroupOffsetsRequestGroup::default().with_group_id(group()).with_topics(None);
+    wire::DescribeShareGroupOffsetsRequest::default().with_groups(vec![group]).into()
+}
+
+fn alter_share_group_offsets() -> wire::AlterShareGroupOffsetsRequest {
+    use wire::alter_share_group_offsets_request::{
+        AlterShareGroupOffsetsRequestPartition, AlterShareGroupOffsetsRequestTopic,
+    };
+    let partition = AlterShareGroupOffsetsRequestPartition::default();
+    let topic =
+        AlterShareGroupOffsetsRequestTopic::default().with_topic_name(topic()).with_partitions(vec![partition]);
+    wire::AlterShareGroupOffsetsRequest::default().with_group_id(group()).with_topics(vec![topic])
+}
+
+fn delete_share_group_offsets() -> wire::DeleteShareGroupOffsetsRequest {
+    use wire::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequestTopic;
+    let topic = DeleteShareGroupOffsetsRequestTopic::default().with_topic_name(topic());
+    wire::DeleteShareGroupOffsetsRequest::default().with_group_id(group()).with_topics(vec![topic])
 }

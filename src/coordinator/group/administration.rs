@@ -15,6 +15,7 @@ use crate::metrics::GroupCounts;
 pub enum GroupType {
     Classic,
     Consumer,
+    Share,
 }
 
 impl GroupType {
@@ -22,6 +23,7 @@ impl GroupType {
         match self {
             Self::Classic => "classic",
             Self::Consumer => "consumer",
+            Self::Share => "share",
         }
     }
 }
@@ -91,6 +93,12 @@ impl Group {
                 state: group.state().name(),
                 group_type: GroupType::Consumer,
             },
+            Self::Share(group) => ListedGroup {
+                group_id: Arc::clone(group_id),
+                protocol_type: "share".into(),
+                state: group.state().name(),
+                group_type: GroupType::Share,
+            },
         }
     }
 
@@ -98,7 +106,8 @@ impl Group {
         match self {
             Self::Classic(group) => group.validate_delete(),
             Self::Consumer(group) if group.is_empty() => Ok(()),
-            Self::Consumer(_) => Err(ErrorCode::NonEmptyGroup),
+            Self::Share(group) if group.is_empty() => Ok(()),
+            Self::Consumer(_) | Self::Share(_) => Err(ErrorCode::NonEmptyGroup),
         }
     }
 
@@ -107,6 +116,7 @@ impl Group {
         match self {
             Self::Classic(_) => vec![GroupRecord::GroupMetadata(GroupKey::new(&**group_id), None)],
             Self::Consumer(group) => group.tombstones(),
+            Self::Share(group) => group.tombstones(),
         }
     }
 }
@@ -150,7 +160,9 @@ impl GroupShard {
     pub fn describe_classic(&self, group_id: &str) -> Result<DescribedClassicGroup, GroupRefusal> {
         match self.group(group_id) {
             Some(Group::Classic(group)) => Ok(ClassicGroup::describe(group)),
-            Some(Group::Consumer(_)) => Err(GroupRefusal::of_another_type(group_id, GroupType::Classic)),
+            Some(Group::Consumer(_) | Group::Share(_)) => {
+                Err(GroupRefusal::of_another_type(group_id, GroupType::Classic))
+            }
             None if self.offsets().has_group(group_id) => Ok(DescribedClassicGroup {
                 state: ClassicGroupState::Empty,
                 protocol_type: None,

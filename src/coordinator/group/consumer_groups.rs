@@ -12,6 +12,7 @@ use super::group_shard::{Group, GroupId, GroupShard, GroupSoftChange, GroupTimer
 use super::image_topics::ImageTopics;
 use super::records::{GroupKey, GroupRecord};
 use crate::coordinator::{Decision, Now, ReplyTo, Timer};
+use crate::error::ErrorCode;
 use crate::metadata::MetadataImage;
 use crate::protocol::wire::messages::consumer_group_describe_response::DescribedGroup;
 
@@ -145,6 +146,10 @@ impl GroupShard {
 
     /// JoinGroup.
     pub fn join(&self, now: Now, group_id: &GroupId, join: &classic::Join, reply_to: ReplyTo) -> Decision<Self> {
+        if let Some(Group::Share(_)) = self.group(group_id) {
+            let refused = JoinReply::refused(ErrorCode::InconsistentGroupProtocol, Arc::clone(&join.member_id));
+            return Decision { replies: vec![(reply_to, ClassicReply::Join(refused))], ..Decision::default() };
+        }
         let Some(group) = self.inhabited_consumer_group(group_id) else {
             return self.decide_classic(group_id, |group, settings| {
                 classic::join(group_id, group, settings, now, join, reply_to)

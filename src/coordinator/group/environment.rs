@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::assignor::Assignor;
 use super::classic::ClassicSettings;
 use super::consumer::Settings;
+use super::share::ShareSettings;
 use crate::config::{BrokerConfig, GroupConfig};
 use crate::metadata::keys::ConfigResource;
 use crate::metadata::{ImagePublisher, MetadataImage};
@@ -44,6 +45,17 @@ impl GroupEnvironment {
     /// The assignors that members of consumer groups may ask for, the default first.
     pub fn consumer_assignors(&self) -> Vec<Assignor> {
         self.config.groups.consumer_assignors.iter().filter_map(|name| Assignor::from_name(name)).collect()
+    }
+
+    /// What a share group goes by.
+    pub fn share_settings(&self, group_id: &str) -> ShareSettings {
+        let (groups, group) = (&self.config.groups, self.group_config(group_id));
+        ShareSettings {
+            session_timeout: Duration::from_millis(group.share_session_timeout_ms.max(0) as u64),
+            heartbeat_interval_ms: group.share_heartbeat_interval_ms,
+            max_size: groups.share_max_size,
+            initialize_retry_interval: Duration::from_millis(groups.share_initialize_retry_interval_ms),
+        }
     }
 
     /// What a group of the consumer protocol goes by.

@@ -10,6 +10,7 @@ use super::consumer::{ConsumerGroup, MemberTimer, SoftChange};
 use super::environment::GroupEnvironment;
 use super::offsets::Offsets;
 use super::records::{GroupKey, GroupMetadataValue, GroupRecord, RecordError};
+use super::share::{ShareGroup, ShareSoftChange};
 use crate::coordinator::{Decision, EncodedRecord, Machine, Now, RecordOrigin, ReplayError, Timer};
 use crate::ids::{Offset, ProducerId};
 use crate::protocol::records::TransactionOutcome;
@@ -21,6 +22,7 @@ pub type GroupId = Arc<str>;
 pub enum Group {
     Classic(ClassicGroup),
     Consumer(ConsumerGroup),
+    Share(ShareGroup),
 }
 
 /// What lies in one partition: every group whose id belongs to it.
@@ -36,6 +38,7 @@ pub struct GroupShard {
 pub enum GroupSoftChange {
     Classic(GroupId, ClassicChange),
     Consumer(GroupId, SoftChange),
+    Share(GroupId, ShareSoftChange),
 }
 
 /// What a group waits for.
@@ -45,6 +48,8 @@ pub enum GroupTimer {
     Consumer(GroupId, MemberTimer),
     /// Offsets of all groups, `offsets.retention.check.interval.ms` after the last time.
     OffsetExpiry,
+    /// A member of a share group was not heard of for its session timeout.
+    ShareSession(GroupId, Arc<str>),
 }
 
 impl GroupShard {
@@ -90,7 +95,7 @@ impl GroupShard {
             }
             None => {
                 // After a change of protocol the log may still hold the tombstone of the classic group.
-                if !matches!(self.groups.get(&group_id), Some(Group::Consumer(_))) {
+                if !matches!(self.groups.get(&group_id), Some(Group::Consumer(_) | Group::Share(_))) {
                     self.groups.remove(&group_id);
                 }
             }
@@ -164,7 +169,15 @@ impl Machine for GroupShard {
                 let group_id = GroupId::from(record.group_id());
                 self.apply_consumer_record(group_id, record);
             }
-            _ => {}
+            GroupRecord::ShareGroupMemberMetadata(..)
+            | GroupRecord::ShareGroupMetadata(..)
+            | GroupRecord::ShareGroupTargetAssignmentMetadata(..)
+            | GroupRecord::ShareGroupTargetAssignmentMember(..)
+            | GroupRecord::ShareGroupCurrentMemberAssignment(..)
+            | GroupRecord::ShareGroupStatePartitionMetadata(..) => {
+                let group_id = GroupId::from(record.group_id());
+                self.apply_share_record(group_id, &record);
+            }
         }
     }
 
@@ -183,6 +196,11 @@ impl Machine for GroupShard {
                     group.apply_soft(change);
                 }
             }
+            GroupSoftChange::Share(group_id, change) => {
+                if let Some(Group::Share(group)) = self.groups.get_mut(&group_id) {
+                    group.apply_soft(change);
+                }
+            }
         }
     }
 
@@ -195,6 +213,7 @@ impl Machine for GroupShard {
                     classic_decision(group_id, classic::on_loaded(group_id, group, &settings, now))
                 }
                 Group::Consumer(group) => self.consumer_loaded(now, group_id, group),
+                Group::Share(group) => self.share_loaded(now, group_id, group),
             };
             all.records.extend(decision.records);
             all.soft.extend(decision.soft);
@@ -214,6 +233,7 @@ impl Machine for GroupShard {
             },
             GroupTimer::Consumer(group_id, timer) => self.consumer_timer(now, &group_id, &timer),
             GroupTimer::OffsetExpiry => self.expire_offsets(now),
+            GroupTimer::ShareSession(group_id, member_id) => self.share_session_timer(now, &group_id, &member_id),
         }
     }
 }

@@ -7,7 +7,8 @@
 //! ```text
 //!  GroupCoordinator ─▶ CoordinatorRuntime ─▶ GroupShard ─┬▶ classic*   join, sync, heartbeat, leave
 //!   one per broker      one shard a          routes by   ├▶ consumer*  heartbeat; assignor* decides who gets what
-//!                       partition            group       └▶ offsets*   commit, fetch, delete, expiry
+//!                       partition            group       ├▶ share*     heartbeat of members that share partitions
+//!                                                        └▶ offsets*   commit, fetch, delete, expiry
 //! ```
 
 mod administration;
@@ -18,12 +19,14 @@ mod group_shard;
 mod image_topics;
 mod offsets_snapshot;
 mod shard_offsets;
+mod share_groups;
 
 pub mod assignor;
 pub mod classic;
 pub mod consumer;
 pub mod offsets;
 pub mod records;
+pub mod share;
 
 pub use administration::{Deletions, GroupRefusal, GroupType, ListFilter, ListedGroup};
 pub use consumer_groups::TopicChanges;

@@ -44,6 +44,7 @@ impl Group {
         match self {
             Self::Classic(group) => group.member_count(),
             Self::Consumer(group) => group.members().count(),
+            Self::Share(group) => group.members().len(),
         }
     }
 }

@@ -23,6 +23,7 @@ impl Group {
         match self {
             Self::Classic(group) => group,
             Self::Consumer(group) => group,
+            Self::Share(group) => group,
         }
     }
 }

@@ -25,6 +25,7 @@ values_of_one_version! {
 
 schema! {
     /// Names a share partition: a group and a partition that it reads.
+    #[derive(Hash, PartialOrd, Ord)]
     pub struct ShareKey {
         group_id: String,
         topic_id: TopicId,

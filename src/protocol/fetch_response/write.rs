@@ -7,7 +7,7 @@ use super::FLEXIBLE_VERSION;
 use crate::protocol::piece::Piece;
 
 /// Takes the protocol's primitive types.
-pub(super) trait Out {
+pub(in crate::protocol) trait Out {
     fn put(&mut self, bytes: &[u8]);
 
     fn i16(&mut self, value: i16) {
@@ -64,7 +64,7 @@ pub(super) trait Out {
 }
 
 /// Takes record data as well.
-pub(super) trait Sink: Out {
+pub(in crate::protocol) trait Sink: Out {
     fn piece(&mut self, piece: &Piece);
 }
 
@@ -77,10 +77,10 @@ impl Out for Vec<u8> {
 
 /// Counts what would be written.
 #[derive(Default)]
-pub(super) struct Measure {
+pub(in crate::protocol) struct Measure {
     /// Everything but records.
-    pub(super) own_bytes: usize,
-    pub(super) records_bytes: usize,
+    pub(in crate::protocol) own_bytes: usize,
+    pub(in crate::protocol) records_bytes: usize,
 }
 
 impl Out for Measure {
@@ -96,17 +96,17 @@ impl Sink for Measure {
 }
 
 /// Collects pieces; what is written between two of them is cut off one buffer.
-pub(super) struct Pieces {
+pub(in crate::protocol) struct Pieces {
     done: Vec<Piece>,
     buffer: BytesMut,
 }
 
 impl Pieces {
-    pub(super) fn with_capacity(own_bytes: usize) -> Self {
+    pub(in crate::protocol) fn with_capacity(own_bytes: usize) -> Self {
         Self { done: Vec::new(), buffer: BytesMut::with_capacity(own_bytes) }
     }
 
-    pub(super) fn finish(mut self) -> Vec<Piece> {
+    pub(in crate::protocol) fn finish(mut self) -> Vec<Piece> {
         self.cut();
         self.done
     }

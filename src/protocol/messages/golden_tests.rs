@@ -9,10 +9,11 @@ use crate::protocol::wire::messages as wire;
 use crate::protocol::wire::protocol::{Decodable, Encodable, Message};
 
 const GOLDEN: &str = include_str!("testdata/kafka-4.4.0.txt");
+const SHARE_GOLDEN: &str = include_str!("testdata/kafka-4.4.0-share.txt");
 
 #[test]
 fn messages_are_read_and_written_as_kafka_does() {
-    assert_eq!(goldens().count(), 254, "each version of each message once");
+    assert_eq!(goldens().count(), 254 + 20, "each version of each message once");
     for (name, version, bytes) in goldens() {
         if let Err(error) = check_named(name, version, &bytes) {
             panic!("{name} version {version}: {error}");
@@ -34,7 +35,7 @@ proptest! {
 
 /// Name, version and bytes of each message.
 fn goldens() -> impl Iterator<Item = (&'static str, i16, Vec<u8>)> {
-    GOLDEN.lines().filter(|line| !line.starts_with('#')).map(|line| {
+    GOLDEN.lines().chain(SHARE_GOLDEN.lines()).filter(|line| !line.starts_with('#')).map(|line| {
         let mut fields = line.split(' ');
         let (name, version) = (fields.next().unwrap(), fields.next().unwrap().parse().unwrap());
         (name, version, unhex(fields.next().unwrap_or_default()))
@@ -104,6 +105,20 @@ fn check_named(name: &str, version: i16, bytes: &[u8]) -> Result<(), String> {
         "OffsetForLeaderEpochResponse" => check::<wire::OffsetForLeaderEpochResponse>(version, bytes),
         "ProduceRequest" => check::<wire::ProduceRequest>(version, bytes),
         "ProduceResponse" => check::<wire::ProduceResponse>(version, bytes),
+        "AlterShareGroupOffsetsRequest" => check::<wire::AlterShareGroupOffsetsRequest>(version, bytes),
+        "AlterShareGroupOffsetsResponse" => check::<wire::AlterShareGroupOffsetsResponse>(version, bytes),
+        "DeleteShareGroupOffsetsRequest" => check::<wire::DeleteShareGroupOffsetsRequest>(version, bytes),
+        "DeleteShareGroupOffsetsResponse" => check::<wire::DeleteShareGroupOffsetsResponse>(version, bytes),
+        "DescribeShareGroupOffsetsRequest" => check::<super::DescribeShareGroupOffsetsRequest>(version, bytes),
+        "DescribeShareGroupOffsetsResponse" => check::<super::DescribeShareGroupOffsetsResponse>(version, bytes),
+        "ShareAcknowledgeRequest" => check::<super::ShareAcknowledgeRequest>(version, bytes),
+        "ShareAcknowledgeResponse" => check::<super::ShareAcknowledgeResponse>(version, bytes),
+        "ShareFetchRequest" => check::<super::ShareFetchRequest>(version, bytes),
+        "ShareFetchResponse" => check::<super::ShareFetchResponse>(version, bytes),
+        "ShareGroupDescribeRequest" => check::<wire::ShareGroupDescribeRequest>(version, bytes),
+        "ShareGroupDescribeResponse" => check::<wire::ShareGroupDescribeResponse>(version, bytes),
+        "ShareGroupHeartbeatRequest" => check::<wire::ShareGroupHeartbeatRequest>(version, bytes),
+        "ShareGroupHeartbeatResponse" => check::<wire::ShareGroupHeartbeatResponse>(version, bytes),
         _ => Err("no such message here".to_owned()),
     }
 }

@@ -12,9 +12,11 @@
 //!        ▼
 //!  one Assignment a member, in the order of the members; an unchanged one is the very same Arc
 //! ```
+//! Share groups have one of their own, [`simple`]: their members may share a partition.
 
 mod partitions;
 mod range;
+pub mod simple;
 #[cfg(test)]
 mod tests;
 mod uniform;

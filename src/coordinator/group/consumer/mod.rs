@@ -72,4 +72,5 @@ pub use resolution::on_resolved;
 pub use sessions::{MemberTimer, SoftChange, TimerChange, TimerKind};
 pub use timers::{Fired, on_timer};
 pub use topics::{Topics, topic_hash};
+pub(super) use topics::{existing, group_hash};
 pub use validate::check_heartbeat;

@@ -65,7 +65,10 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
 
 /// The hash of all topics that a group subscribes to, in the order of their names; those that do not exist are left
 /// out. 0: there are none.
-pub(super) fn group_hash<'a>(names: impl Iterator<Item = &'a TopicName>, topics: &dyn Topics) -> i64 {
+pub(in crate::coordinator::group) fn group_hash<'a>(
+    names: impl Iterator<Item = &'a TopicName>,
+    topics: &dyn Topics,
+) -> i64 {
     let mut bytes = Vec::new();
     for hash in names.filter_map(|name| topics.hash(name)) {
         bytes.extend_from_slice(&hash.to_le_bytes());
@@ -74,7 +77,10 @@ pub(super) fn group_hash<'a>(names: impl Iterator<Item = &'a TopicName>, topics:
 }
 
 /// The existing topics among `names`, by id, ascending.
-pub(super) fn existing<'a>(names: impl Iterator<Item = &'a TopicName>, topics: &dyn Topics) -> Arc<[TopicId]> {
+pub(in crate::coordinator::group) fn existing<'a>(
+    names: impl Iterator<Item = &'a TopicName>,
+    topics: &dyn Topics,
+) -> Arc<[TopicId]> {
     let mut ids: Vec<TopicId> = names.filter_map(|name| topics.id(name)).collect();
     ids.sort_unstable();
     ids.dedup();
