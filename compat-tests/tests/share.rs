@@ -56,7 +56,8 @@ impl Worker {
     fn start(node: &Node, group: &str, topic: &str, mode: &str, count: usize) -> Self {
         let mut command = java_suite(NEWEST, "ottla.Share", &node.bootstrap());
         command.args([group, topic, mode, &count.to_string()]);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a JVM");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a JVM");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let (sender, lines) = channel();
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -209,7 +210,8 @@ fn the_console_share_consumer() -> Result<()> {
     let node = Node::with(SHORT_LOCKS);
     queue(&node, "console", 0..3)?;
     let bootstrap = node.bootstrap();
-    let arguments = ["--bootstrap-server", &bootstrap, "--topic", "console", "--group", "console", "--max-messages", "3"];
+    let arguments =
+        ["--bootstrap-server", &bootstrap, "--topic", "console", "--group", "console", "--max-messages", "3"];
     let printed = run(kafka_tool(CONSOLE, arguments), b"").ok();
     assert_eq!(sorted(printed.lines().map(str::to_owned).collect()), [0, 1, 2]);
     Ok(())

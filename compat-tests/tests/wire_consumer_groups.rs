@@ -139,9 +139,8 @@ fn describe(wire: &mut Wire, group: &str) -> DescribedGroup {
 #[test]
 fn the_feature_is_supported_and_finalized() -> Result<()> {
     let node = node(&[]);
-    let request = ApiVersionsRequest::default()
-        .with_client_software_name(text("test"))
-        .with_client_software_version(text("1"));
+    let request =
+        ApiVersionsRequest::default().with_client_software_name(text("test")).with_client_software_version(text("1"));
     let response = node.wire().call(4, &request)?;
     let supported = response.supported_features.iter().find(|feature| &*feature.name == "group.version");
     assert_eq!(supported.map(|feature| (feature.min_version, feature.max_version)), Some((0, 1)));
@@ -174,7 +173,12 @@ fn requests_are_refused_with_kafkas_codes() -> Result<()> {
     check("no member id to leave", INVALID_REQUEST, 0, ok("", -1));
     check("blank instance", INVALID_REQUEST, 1, request("g", "m", 0, &Say { instance: Some(""), ..full.clone() }));
     check("blank rack", INVALID_REQUEST, 1, ok("m", 0).with_rack_id(Some(text(" "))));
-    check("no timeout", INVALID_REQUEST, 1, request("g", "m", 0, &Say { rebalance_timeout_ms: None, ..full.clone() }));
+    check(
+        "no timeout",
+        INVALID_REQUEST,
+        1,
+        request("g", "m", 0, &Say { rebalance_timeout_ms: None, ..full.clone() }),
+    );
     check("no partitions", INVALID_REQUEST, 1, request("g", "m", 0, &Say { owned: None, ..full.clone() }));
     let some = BTreeMap::from([(Uuid::from_u128(1), vec![0])]);
     check("owns some", INVALID_REQUEST, 1, request("g", "m", 0, &Say { owned: Some(&some), ..full.clone() }));
@@ -197,12 +201,8 @@ fn version_0_makes_the_member_id() -> Result<()> {
     let mut wire = node.wire();
     wire.create_topic("t", 2, &[])?;
     let nothing = Parts::new();
-    let say = Say {
-        topics: Some(&["t"]),
-        owned: Some(&nothing),
-        rebalance_timeout_ms: Some(60_000),
-        ..Say::default()
-    };
+    let say =
+        Say { topics: Some(&["t"]), owned: Some(&nothing), rebalance_timeout_ms: Some(60_000), ..Say::default() };
     let response = send(&mut wire, 0, &request("g", "", 0, &say));
     assert_eq!(response.error_code, 0, "{:?}", response.error_message);
     let member = response.member_id.clone().expect("an id");
@@ -241,7 +241,10 @@ fn a_partition_is_withheld_until_its_owner_gave_it_up() -> Result<()> {
     let given = beat(&mut wire, "g", "b", epoch, &Say { owned: Some(&none), ..Say::default() });
     let new = parts(&given).expect("an assignment");
     assert_eq!(count(&new), 2);
-    assert!(new.iter().all(|(id, partitions)| partitions.iter().all(|it| !kept[id].contains(it))), "{new:?} {kept:?}");
+    assert!(
+        new.iter().all(|(id, partitions)| partitions.iter().all(|it| !kept[id].contains(it))),
+        "{new:?} {kept:?}"
+    );
     assert_eq!(&*describe(&mut wire, "g").group_state, "Stable");
 
     // The reply that moved it on may have been lost: the epoch before is as good, with nothing but what it was given.
@@ -269,7 +272,8 @@ fn groups_are_described() -> Result<()> {
     let say = Say { topics: Some(&["t"]), instance: Some("i"), assignor: Some("range"), ..Say::default() };
     joined(&mut wire, "g", "a", &say);
     let group = describe(&mut wire, "g");
-    let shown = (group.error_code, &*group.group_state, group.group_epoch, group.assignment_epoch, &*group.assignor_name);
+    let shown =
+        (group.error_code, &*group.group_state, group.group_epoch, group.assignment_epoch, &*group.assignor_name);
     assert_eq!(shown, (0, "Stable", 2, 2, "range"));
     let member = &group.members[0];
     assert_eq!((&*member.member_id, member.member_epoch, member.member_type), ("a", 2, 1));
@@ -335,7 +339,8 @@ fn topics_that_come_and_grow_are_assigned() -> Result<()> {
     wire.create_topic("later", 1, &[])?;
     until(&mut wire, 1);
     let more = CreatePartitionsTopic::default().with_name(name("later")).with_count(3).with_assignments(None);
-    let response = wire.call(3, &CreatePartitionsRequest::default().with_topics(vec![more]).with_timeout_ms(30_000))?;
+    let response =
+        wire.call(3, &CreatePartitionsRequest::default().with_topics(vec![more]).with_timeout_ms(30_000))?;
     assert_eq!(response.results[0].error_code, 0);
     until(&mut wire, 3);
     wire.delete_topic("later")?;
@@ -383,7 +388,10 @@ fn a_pattern_stands_for_internal_topics_too() -> Result<()> {
         owned = parts(&response).unwrap_or(owned.clone());
         (!owned.is_empty()).then_some(())
     });
-    assert_eq!(owned.keys().copied().collect::<Vec<_>>(), if topic < internal { [topic, internal] } else { [internal, topic] });
+    assert_eq!(
+        owned.keys().copied().collect::<Vec<_>>(),
+        if topic < internal { [topic, internal] } else { [internal, topic] }
+    );
     Ok(())
 }
 

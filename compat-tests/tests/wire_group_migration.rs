@@ -120,8 +120,7 @@ impl ClassicMember {
             .with_topic(name("t"))
             .with_partitions(vec![0, 1, 2, 3]);
         let all = with_version(&ConsumerProtocolAssignment::default().with_assigned_partitions(vec![mine]));
-        let given =
-            SyncGroupRequestAssignment::default().with_member_id(self.id.clone()).with_assignment(all);
+        let given = SyncGroupRequestAssignment::default().with_member_id(self.id.clone()).with_assignment(all);
         let request = SyncGroupRequest::default()
             .with_group_id(text("g").into())
             .with_generation_id(self.generation)
@@ -135,7 +134,8 @@ impl ClassicMember {
             return (response.error_code, Vec::new());
         }
         let read = ConsumerProtocolAssignment::decode(&mut response.assignment.slice(2..), 1).expect("it decodes");
-        let mut partitions: Vec<i32> = read.assigned_partitions.into_iter().flat_map(|topic| topic.partitions).collect();
+        let mut partitions: Vec<i32> =
+            read.assigned_partitions.into_iter().flat_map(|topic| topic.partitions).collect();
         partitions.sort_unstable();
         (response.error_code, partitions)
     }
@@ -210,7 +210,12 @@ fn a_group_is_upgraded_and_downgraded_with_its_members() -> Result<()> {
     assert_eq!(classic.generation, 1);
 
     let joined = consumer(&mut wire, "m", 0, None);
-    assert_eq!((joined.error_code, joined.member_epoch, given(&joined)), (0, 2, Some(0)), "{:?}", joined.error_message);
+    assert_eq!(
+        (joined.error_code, joined.member_epoch, given(&joined)),
+        (0, 2, Some(0)),
+        "{:?}",
+        joined.error_message
+    );
     let (error, state, members) = describe(&mut wire);
     assert_eq!((error, &*state), (0, "Reconciling"));
     assert_eq!(members, BTreeMap::from([("m".to_owned(), CONSUMER), (classic.id.to_string(), CLASSIC)]));

@@ -8,11 +8,13 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 use kafka_protocol::messages::share_acknowledge_request::{
     AcknowledgePartition, AcknowledgeTopic, AcknowledgementBatch as Acknowledgement,
 };
-use kafka_protocol::messages::share_fetch_request::{AcknowledgementBatch, FetchPartition, FetchTopic, ForgottenTopic};
+use kafka_protocol::messages::share_fetch_request::{
+    AcknowledgementBatch, FetchPartition, FetchTopic, ForgottenTopic,
+};
+use kafka_protocol::messages::share_fetch_response::PartitionData;
 use kafka_protocol::messages::{
     GroupId, IncrementalAlterConfigsRequest, ShareAcknowledgeRequest, ShareFetchRequest, ShareFetchResponse,
 };
-use kafka_protocol::messages::share_fetch_response::PartitionData;
 use ottla_compat_tests::Node;
 use ottla_compat_tests::batch::{Batch, parse};
 use ottla_compat_tests::wait::eventually;
@@ -53,9 +55,8 @@ fn node_and(topic: &str, properties: &[(&str, &str)]) -> Result<(Node, Uuid)> {
 
 /// A group that begins at the start of its topics.
 fn from_earliest(wire: &mut Wire, group: &str) -> Result<()> {
-    let config = AlterableConfig::default()
-        .with_name(text("share.auto.offset.reset"))
-        .with_value(Some(text("earliest")));
+    let config =
+        AlterableConfig::default().with_name(text("share.auto.offset.reset")).with_value(Some(text("earliest")));
     let resource = AlterConfigsResource::default()
         .with_resource_type(GROUP)
         .with_resource_name(text(group))
@@ -239,7 +240,10 @@ fn acknowledgements_ride_along_with_a_fetch() -> Result<()> {
     assert_eq!(member.acquire(), [(0, 1, 1)]);
     wire.append("queue", 0, &Batch::of_values(&["c"]).encode())?;
     let acknowledge = |first, last, ack| {
-        AcknowledgementBatch::default().with_first_offset(first).with_last_offset(last).with_acknowledge_types(vec![ack])
+        AcknowledgementBatch::default()
+            .with_first_offset(first)
+            .with_last_offset(last)
+            .with_acknowledge_types(vec![ack])
     };
     let mut request = member.request();
     request.topics[0].partitions[0].acknowledgement_batches = vec![acknowledge(0, 1, ACCEPT)];
@@ -252,7 +256,8 @@ fn acknowledgements_ride_along_with_a_fetch() -> Result<()> {
     }
     assert_eq!(found, [(2, 2, 1)]);
     let mut request = member.request();
-    request.topics[0].partitions[0].acknowledgement_batches = vec![acknowledge(0, 1, ACCEPT), acknowledge(7, 9, ACCEPT)];
+    request.topics[0].partitions[0].acknowledgement_batches =
+        vec![acknowledge(0, 1, ACCEPT), acknowledge(7, 9, ACCEPT)];
     let response = member.call(&request)?;
     let partition = &response.responses[0].partitions[0];
     assert_eq!((partition.error_code, partition.acknowledge_error_code), (NONE, INVALID_REQUEST));
@@ -307,7 +312,9 @@ fn partitions_that_are_not_there_are_named() -> Result<()> {
 fn sessions_are_checked() -> Result<()> {
     let (node, topic) = node_with("queue")?;
     let mut member = Member::new(&node, "workers", topic);
-    let error = |member: &mut Member, request: &ShareFetchRequest| Ok::<_, anyhow::Error>(member.wire.call(1, request)?.error_code);
+    let error = |member: &mut Member, request: &ShareFetchRequest| {
+        Ok::<_, anyhow::Error>(member.wire.call(1, request)?.error_code)
+    };
     let request = member.request().with_share_session_epoch(1);
     assert_eq!(error(&mut member, &request)?, SHARE_SESSION_NOT_FOUND);
     let request = member.request().with_share_session_epoch(-1);
