@@ -96,16 +96,14 @@ async fn finish(cx: &RequestContext, session: &SessionKey, under_way: UnderWay) 
 /// Each partition once: what is given back at a session's end comes beside what was acknowledged with it.
 fn put(response: &mut ShareAcknowledgeResponse, topic_id: TopicId, answered: PartitionData) {
     let topics = &mut response.base.responses;
-    let topic = match topics.iter_mut().position(|topic| topic.topic_id == topic_id.0) {
-        Some(at) => &mut topics[at],
-        None => {
-            let mut topic = ShareAcknowledgeTopicResponse::default();
-            topic.topic_id = topic_id.0;
-            topics.push(topic);
-            let last = topics.len() - 1;
-            &mut topics[last]
-        }
-    };
+    let known = topics.iter().position(|topic| topic.topic_id == topic_id.0);
+    let at = known.unwrap_or_else(|| {
+        let mut topic = ShareAcknowledgeTopicResponse::default();
+        topic.topic_id = topic_id.0;
+        topics.push(topic);
+        topics.len() - 1
+    });
+    let topic = &mut topics[at];
     match topic.partitions.iter_mut().find(|known| known.partition_index == answered.partition_index) {
         Some(known) if known.error_code == ErrorCode::None.code() => *known = answered,
         Some(_) => {}

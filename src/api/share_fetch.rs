@@ -171,14 +171,14 @@ impl ShareFetch {
     async fn load(&mut self, ready: &Arc<ReadySet>) -> Vec<Arc<LedSharePartition>> {
         let shares = Arc::clone(&self.cx.services().shares);
         let mut leds = Vec::with_capacity(self.partitions.len());
-        for &shared in &self.partitions {
-            match shares.get(&self.session.group_id, shared).await {
+        for &partition in &self.partitions {
+            match shares.get(&self.session.group_id, partition).await {
                 Ok(led) => {
                     led.watchers().add(ready, leds.len());
                     led.replica().watchers().add(ready, leds.len());
                     leds.push(led);
                 }
-                Err(code) => self.answers.entry(shared).or_default().error = code.into(),
+                Err(code) => self.answers.entry(partition).or_default().error = code.into(),
             }
         }
         leds

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Outcome, RequestContext};
-use crate::coordinator::group::share::{DescribedShareGroup, DescribedShareMember};
+use crate::coordinator::group::share::{DescribedShareGroup, DescribedShareMember, ShareGroup};
 use crate::error::ErrorCode;
 use crate::metadata::MetadataImage;
 use crate::protocol::wire::messages::share_group_describe_response::{
@@ -39,7 +39,7 @@ async fn describe(cx: &RequestContext, group_id: GroupId) -> DescribedGroup {
         on_wire.error_code = ErrorCode::InvalidGroupId.code();
         return on_wire;
     }
-    match cx.services().share_groups.read(&group_id, |group| group.describe()).await {
+    match cx.services().share_groups.read(&group_id, ShareGroup::describe).await {
         Ok(described) => fill(&mut on_wire, described, &cx.services().metadata.current()),
         Err(error) => {
             cx.count_error(error.code());

@@ -123,15 +123,15 @@ pub(super) fn acknowledge(
 ) -> UnderWay {
     let shares = &cx.services().shares;
     let mut under_way: UnderWay = Vec::new();
-    for (shared, batches) in acknowledgements {
+    for (partition, batches) in acknowledgements {
         let taken = match parse(batches, allows_renew) {
             Err(error) => Acknowledging::Done(Err(error)),
-            Ok(parsed) => match shares.in_use(&session.group_id, shared) {
+            Ok(parsed) => match shares.in_use(&session.group_id, partition) {
                 Some(led) => shares.acknowledge(&led, &session.member_id, &parsed),
-                None => Acknowledging::Done(Err(not_in_use(shares, shared).into())),
+                None => Acknowledging::Done(Err(not_in_use(shares, partition).into())),
             },
         };
-        under_way.push((shared, taken));
+        under_way.push((partition, taken));
     }
     if epoch == FINAL_EPOCH {
         cx.connection.share_sessions.close(session);
@@ -141,8 +141,8 @@ pub(super) fn acknowledge(
 }
 
 /// Why there is nothing of a partition that could be acknowledged.
-fn not_in_use(shares: &SharePartitions, shared: SharedTopicPartition) -> ErrorCode {
-    match shares.replica(shared) {
+fn not_in_use(shares: &SharePartitions, partition: SharedTopicPartition) -> ErrorCode {
+    match shares.replica(partition) {
         Ok(replica) if replica.is_leader() => ErrorCode::UnknownTopicOrPartition,
         Ok(_) => ErrorCode::NotLeaderOrFollower,
         Err(code) => code,

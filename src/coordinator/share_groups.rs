@@ -14,7 +14,8 @@ use futures_util::future::join_all;
 use tracing::warn;
 
 use super::group::share::{
-    OffsetsToAlter, ShareGroup, ShareGroupError, ShareHeartbeat, ShareHeartbeatReply, StateToDelete, TopicPartitions,
+    OffsetsToAlter, ShareGroup, ShareGroupError, ShareHeartbeat, ShareHeartbeatReply, StateToDelete, TopicOffsets,
+    TopicPartitions,
 };
 use super::group::{GroupCoordinator, GroupId};
 use super::share::records::ShareKey;
@@ -169,7 +170,7 @@ impl ShareGroups {
     pub async fn alter_offsets(
         &self,
         group_id: &GroupId,
-        offsets: &[(TopicId, TopicName, Vec<(PartitionIndex, Offset)>)],
+        offsets: &[TopicOffsets],
     ) -> Result<BTreeMap<(TopicId, PartitionIndex), ErrorCode>, ShareGroupsError> {
         let begun = self.groups.decide(group_id, |shard, now| {
             shard.decide_share(now, group_id, |group, context| group.alter_offsets(offsets, context))

@@ -76,7 +76,7 @@ impl GroupShard {
                 Ok(heard(group_id, outcome))
             }
             Some(Group::Classic(classic)) if epoch == JOINING_EPOCH => {
-                self.upgrade(group_id, classic, heartbeat, context)
+                Self::upgrade(group_id, classic, heartbeat, context)
             }
             None if epoch == JOINING_EPOCH => {
                 let group = ConsumerGroup::new(Arc::clone(group_id));
@@ -89,7 +89,6 @@ impl GroupShard {
     /// The first member of the consumer protocol joins a classic group, whose members stay in it. An empty one is simply
     /// replaced.
     fn upgrade(
-        &self,
         group_id: &GroupId,
         classic: &ClassicGroup,
         heartbeat: &Heartbeat<'_>,
@@ -292,17 +291,17 @@ impl GroupShard {
     }
 
     /// Makes a record of a consumer group true.
-    pub(super) fn apply_consumer_record(&mut self, group_id: GroupId, record: GroupRecord) {
-        if !matches!(self.groups.get(&group_id), Some(Group::Consumer(_))) {
+    pub(super) fn apply_consumer_record(&mut self, group_id: &GroupId, record: GroupRecord) {
+        if !matches!(self.groups.get(group_id), Some(Group::Consumer(_))) {
             if is_tombstone(&record) {
                 return;
             }
-            self.groups.insert(Arc::clone(&group_id), Group::Consumer(ConsumerGroup::new(Arc::clone(&group_id))));
+            self.groups.insert(Arc::clone(group_id), Group::Consumer(ConsumerGroup::new(Arc::clone(group_id))));
         }
-        if let Some(Group::Consumer(group)) = self.groups.get_mut(&group_id) {
-            if group.apply(record) == consumer::Applied::Deleted {
-                self.groups.remove(&group_id);
-            }
+        if let Some(Group::Consumer(group)) = self.groups.get_mut(group_id)
+            && group.apply(record) == consumer::Applied::Deleted
+        {
+            self.groups.remove(group_id);
         }
     }
 }

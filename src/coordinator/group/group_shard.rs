@@ -167,7 +167,7 @@ impl Machine for GroupShard {
             | GroupRecord::ConsumerGroupCurrentMemberAssignment(..)
             | GroupRecord::ConsumerGroupRegularExpression(..) => {
                 let group_id = GroupId::from(record.group_id());
-                self.apply_consumer_record(group_id, record);
+                self.apply_consumer_record(&group_id, record);
             }
             GroupRecord::ShareGroupMemberMetadata(..)
             | GroupRecord::ShareGroupMetadata(..)
@@ -176,7 +176,7 @@ impl Machine for GroupShard {
             | GroupRecord::ShareGroupCurrentMemberAssignment(..)
             | GroupRecord::ShareGroupStatePartitionMetadata(..) => {
                 let group_id = GroupId::from(record.group_id());
-                self.apply_share_record(group_id, &record);
+                self.apply_share_record(&group_id, &record);
             }
         }
     }

@@ -60,14 +60,14 @@ impl GroupShard {
         self.share_group(group_id).map(ShareGroup::describe)
     }
 
-    pub(super) fn apply_share_record(&mut self, group_id: GroupId, record: &GroupRecord) {
-        let group = self.groups.entry(Arc::clone(&group_id));
-        let group = group.or_insert_with(|| Group::Share(ShareGroup::new(Arc::clone(&group_id))));
+    pub(super) fn apply_share_record(&mut self, group_id: &GroupId, record: &GroupRecord) {
+        let group = self.groups.entry(Arc::clone(group_id));
+        let group = group.or_insert_with(|| Group::Share(ShareGroup::new(Arc::clone(group_id))));
         // What is left of a share group whose id another group has by now says nothing.
         if let Group::Share(group) = group {
             group.apply(record);
             if group.is_gone() {
-                self.groups.remove(&group_id);
+                self.groups.remove(group_id);
             }
         }
     }

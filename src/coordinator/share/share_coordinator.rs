@@ -214,6 +214,6 @@ impl ShareCoordinator {
 }
 
 /// The decision's result once it is committed.
-fn committed<R>(pending: Pending<Result<R, ErrorCode>>) -> impl Future<Output = Result<R, ErrorCode>> + use<R> {
-    async move { pending.done().await.map_err(CoordinatorError::code)? }
+async fn committed<R>(pending: Pending<Result<R, ErrorCode>>) -> Result<R, ErrorCode> {
+    pending.done().await.map_err(CoordinatorError::code)?
 }

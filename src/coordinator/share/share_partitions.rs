@@ -198,7 +198,9 @@ impl SharePartitions {
     pub fn forget_group(&self, group_id: &str) {
         let forgotten = self.loaded(|key| key.group_id == group_id);
         self.partitions.lock().retain(|key, _| key.group_id != group_id);
-        forgotten.iter().for_each(|led| led.fence());
+        for led in forgotten {
+            led.fence();
+        }
     }
 
     /// How many share partitions are in use, for the metrics.

@@ -52,10 +52,6 @@ impl ShareSessions {
         Self { max_sessions, sessions: Mutex::default() }
     }
 
-    pub fn len(&self) -> usize {
-        self.sessions.lock().len()
-    }
-
     /// Opens a session, in place of the one that the member may have had.
     pub fn open(
         &self,

@@ -208,11 +208,11 @@ pub fn leave(group: &ConsumerGroup, request: &LeaveRequest, context: &Context<'_
     let mut left = Vec::with_capacity(request.members.len());
     for asked in &request.members {
         let found = find_leaving(group, asked);
-        let error = found.as_ref().map_or_else(|error| error.code(), |_| ErrorCode::None);
-        if let Ok(member) = found {
-            if !leaving.iter().any(|known| Arc::ptr_eq(known, member)) {
-                leaving.push(member);
-            }
+        let error = found.as_ref().map_or_else(super::error::GroupError::code, |_| ErrorCode::None);
+        if let Ok(member) = found
+            && !leaving.iter().any(|known| Arc::ptr_eq(known, member))
+        {
+            leaving.push(member);
         }
         left.push(LeftMember {
             member_id: Arc::clone(&asked.member_id),

@@ -213,10 +213,10 @@ impl ConsumerGroup {
     pub(super) fn remove_member(&mut self, member_id: &str) {
         if let Some(before) = self.members.remove(member_id) {
             self.forget(&before);
-            if let Some(instance_id) = &before.instance_id {
-                if self.static_members.get(instance_id).is_some_and(|id| **id == *member_id) {
-                    self.static_members.remove(instance_id);
-                }
+            if let Some(instance_id) = &before.instance_id
+                && self.static_members.get(instance_id).is_some_and(|id| **id == *member_id)
+            {
+                self.static_members.remove(instance_id);
             }
         }
         self.sessions.forget(member_id);

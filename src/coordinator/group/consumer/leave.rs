@@ -74,7 +74,7 @@ pub(super) fn remove<R>(
     let mut outcome = Outcome::reply(reply);
     for member in &leaving {
         outcome.records.extend(records::member_tombstones(&group.group_id, &member.member_id));
-        outcome.timers.extend(group.timers_of(member));
+        outcome.timers.extend(ConsumerGroup::timers_of(member));
     }
     for regex in group.subscriptions.regexes_only_of(&leaving) {
         outcome.records.push(records::regex_tombstone(&group.group_id, &regex));
@@ -95,7 +95,7 @@ impl ConsumerGroup {
     }
 
     /// Takes back every timer of a member.
-    pub(super) fn timers_of(&self, member: &Member) -> Vec<TimerChange> {
+    fn timers_of(member: &Member) -> Vec<TimerChange> {
         [TimerKind::Session, TimerKind::Rebalance, TimerKind::Join, TimerKind::Sync]
             .into_iter()
             .map(|kind| TimerChange { timer: MemberTimer::new(&member.member_id, kind), deadline: None })

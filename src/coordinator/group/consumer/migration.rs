@@ -78,7 +78,7 @@ fn upgraded_member(
     let mut member = Member::new(Arc::clone(&classic.member_id));
     member.member_epoch = group.generation_id();
     member.previous_member_epoch = group.generation_id();
-    member.instance_id = classic.instance_id.clone();
+    member.instance_id.clone_from(&classic.instance_id);
     member.rack_id = said.rack_id;
     member.rebalance_timeout_ms = classic.rebalance_timeout_ms;
     member.client_id = Arc::clone(&classic.client_id);

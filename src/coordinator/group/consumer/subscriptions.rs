@@ -41,12 +41,12 @@ impl Subscriptions {
         for name in member.subscribed_topic_names.iter() {
             self.count_down(name, |count| count.names = count.names.saturating_sub(1));
         }
-        if let Some(regex) = member.regex() {
-            if let Some(members) = self.regexes.get_mut(regex) {
-                *members -= 1;
-                if *members == 0 {
-                    self.regexes.remove(regex);
-                }
+        if let Some(regex) = member.regex()
+            && let Some(members) = self.regexes.get_mut(regex)
+        {
+            *members -= 1;
+            if *members == 0 {
+                self.regexes.remove(regex);
             }
         }
     }

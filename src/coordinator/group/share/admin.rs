@@ -17,6 +17,9 @@ pub struct OffsetsToAlter {
     pub state_epoch: i32,
 }
 
+/// Where partitions of one topic are to begin.
+pub type TopicOffsets = (TopicId, TopicName, Vec<(PartitionIndex, Offset)>);
+
 /// Partitions whose state the share coordinator is to forget.
 pub type StateToDelete = TopicPartitions;
 
@@ -24,7 +27,7 @@ impl ShareGroup {
     /// Sets offsets; the share coordinator is asked before [`ShareGroup::initialized_now`] makes it known.
     pub fn alter_offsets(
         &self,
-        offsets: &[(TopicId, TopicName, Vec<(PartitionIndex, Offset)>)],
+        offsets: &[TopicOffsets],
         context: &ShareContext<'_>,
     ) -> Result<ShareOutcome<OffsetsToAlter>, ShareGroupError> {
         self.check_empty()?;
@@ -68,7 +71,9 @@ impl ShareGroup {
     /// The share coordinator has forgotten these topics, or they do not exist any more.
     pub fn deleted_now(&self, topics: &[TopicId]) -> ShareOutcome<()> {
         let mut partitions = self.partitions.clone();
-        topics.iter().for_each(|topic| partitions.forget(*topic));
+        for topic in topics {
+            partitions.forget(*topic);
+        }
         let mut outcome = ShareOutcome::reply(());
         if partitions != self.partitions {
             outcome.records.push(records::state_partitions(&self.group_id, &partitions));

@@ -281,7 +281,9 @@ impl<'a> Next<'a> {
             }
         }
         records.push(records::target_epoch(&group.group_id, group.group_epoch, context.now.wall_ms));
-        records.into_iter().for_each(|record| self.write(record));
+        for record in records {
+            self.write(record);
+        }
     }
 
     /// The member takes its target over.
@@ -310,7 +312,9 @@ impl<'a> Next<'a> {
             return;
         }
         let mut partitions = group.partitions.clone();
-        gone.into_iter().for_each(|topic| partitions.forget(topic));
+        for topic in gone {
+            partitions.forget(topic);
+        }
         let record = records::state_partitions(&group.group_id, &partitions);
         self.write(record);
     }

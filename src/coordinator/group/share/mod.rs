@@ -25,7 +25,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-pub use admin::{OffsetsToAlter, StateToDelete};
+pub use admin::{OffsetsToAlter, StateToDelete, TopicOffsets};
 pub use context::{ShareContext, ShareGroupError, ShareOutcome, ShareSettings, ShareSoftChange};
 pub use describe::{DescribedShareGroup, DescribedShareMember};
 pub use group::{ShareGroup, ShareGroupState, ShareMember};

@@ -26,12 +26,12 @@ fn request(member: &str, max_records: i64, fetch_offset: Offset) -> AcquireReque
 
 /// Acquires from the batches behind the next fetch offset; answers first, last and count of each.
 fn acquire(partition: &mut SharePartition, member: &str, max_records: i64, batches: &[Span]) -> Vec<(i64, i64, i16)> {
-    acquire_as(partition, request(member, max_records, partition.next_fetch_offset()), batches)
+    acquire_as(partition, &request(member, max_records, partition.next_fetch_offset()), batches)
 }
 
-fn acquire_as(partition: &mut SharePartition, request: AcquireRequest, batches: &[Span]) -> Vec<(i64, i64, i16)> {
+fn acquire_as(partition: &mut SharePartition, request: &AcquireRequest, batches: &[Span]) -> Vec<(i64, i64, i16)> {
     let read: Vec<Span> = batches.iter().copied().filter(|batch| batch.last >= request.fetch_offset).collect();
-    let acquired = partition.acquire(&request, &LIMITS, &read, &[]);
+    let acquired = partition.acquire(request, &LIMITS, &read, &[]);
     acquired
         .iter()
         .map(|AcquiredRecords { first_offset, last_offset, delivery_count }| {
@@ -82,9 +82,9 @@ fn records_behind_the_start_that_are_done_with_are_counted() {
 
 #[test]
 fn each_record_may_have_a_type_of_its_own() {
+    use AckType::{Accept, Gap, Reject, Release};
     let mut partition = SharePartition::new(Offset(0), &[]);
     acquire(&mut partition, "a", 500, &[span(0, 4)]);
-    use AckType::{Accept, Gap, Reject, Release};
     let types = [Accept, Release, Gap, Release, Reject];
     settle(&mut partition, "a", span(0, 4), &types);
     assert_eq!(partition.start_offset(), Offset(1));
@@ -125,7 +125,7 @@ fn a_batch_is_acquired_whole_unless_records_are_limited() {
     assert_eq!(acquire(&mut partition, "a", 12, &batches), [(0, 19, 1)]);
     let mut partition = SharePartition::new(Offset(0), &[]);
     let strict = AcquireRequest { mode: AcquireMode::RecordLimit, ..request("a", 12, Offset(0)) };
-    assert_eq!(acquire_as(&mut partition, strict, &batches), [(0, 11, 1)]);
+    assert_eq!(acquire_as(&mut partition, &strict, &batches), [(0, 11, 1)]);
     assert_eq!(partition.next_fetch_offset(), Offset(12), "in the middle of a batch");
     assert_eq!(acquire(&mut partition, "b", 500, &batches), [(12, 29, 1)]);
 }
@@ -135,7 +135,7 @@ fn acquired_records_come_in_batches_of_about_the_size_asked_for() {
     let batches = [span(0, 3), span(4, 7), span(8, 11), span(12, 15)];
     let mut partition = SharePartition::new(Offset(0), &[]);
     let small = AcquireRequest { batch_size: 6, ..request("a", 500, Offset(0)) };
-    assert_eq!(acquire_as(&mut partition, small, &batches), [(0, 7, 1), (8, 15, 1)]);
+    assert_eq!(acquire_as(&mut partition, &small, &batches), [(0, 7, 1), (8, 15, 1)]);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_record_is_given_up_at_the_limit_and_delivered_alone_before() {
     assert_eq!(deliveries[..2], [(0, 7, 1), (0, 7, 2)]);
     assert_eq!(deliveries[2], (0, 7, 3));
     assert!(deliveries[3..].iter().filter(|delivery| delivery.2 == 5).all(|&(first, last, _)| first == last));
-    assert!(deliveries.iter().any(|&delivery| delivery == (0, 3, 4)), "half of the batch first: {deliveries:?}");
+    assert!(deliveries.contains(&(0, 3, 4)), "half of the batch first: {deliveries:?}");
     assert_eq!(deliveries.iter().map(|delivery| delivery.2).max(), Some(5));
     assert_eq!(partition.start_offset(), Offset(8));
 }

@@ -347,6 +347,7 @@ pub(super) fn names(topics: &[&str]) -> Vec<crate::protocol::wire::messages::Top
     topics.iter().map(|&name| StrBytes::from_string(name.to_owned()).into()).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "where it goes, a text may be missing")]
 pub(super) fn text(text: &str) -> Option<StrBytes> {
     Some(StrBytes::from_string(text.to_owned()))
 }

@@ -149,7 +149,7 @@ impl Run {
         let mut request = joining(&Self::id(at), &topics);
         request.subscribed_topic_regex = client.regex.and_then(text);
         request.instance_id = if client.instance { text(&format!("i{at}")) } else { None };
-        self.send(at, request, false);
+        self.send(at, &request, false);
     }
 
     fn beat(&mut self, at: usize, follows: bool, lost: bool) {
@@ -167,7 +167,7 @@ impl Run {
         if client.lost_reply {
             Self::say_all(client, &mut request);
         }
-        self.send(at, request, lost);
+        self.send(at, &request, lost);
     }
 
     fn say_all(client: &TestClient, request: &mut ConsumerGroupHeartbeatRequest) {
@@ -185,7 +185,7 @@ impl Run {
         Self::say_all(client, &mut request);
         request.topic_partitions = Some(owned(&client.owned));
         request.instance_id = if client.instance { text(&format!("i{at}")) } else { None };
-        self.send(at, request, false);
+        self.send(at, &request, false);
     }
 
     fn leave(&mut self, at: usize, for_now: bool) {
@@ -200,8 +200,8 @@ impl Run {
         self.clients.remove(&at);
     }
 
-    fn send(&mut self, at: usize, request: ConsumerGroupHeartbeatRequest, lost: bool) {
-        let answer = self.world.heartbeat(&request);
+    fn send(&mut self, at: usize, request: &ConsumerGroupHeartbeatRequest, lost: bool) {
+        let answer = self.world.heartbeat(request);
         let client = self.clients.get_mut(&at).unwrap();
         match answer {
             Ok(_) if lost => client.lost_reply = true,

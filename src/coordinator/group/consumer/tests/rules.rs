@@ -4,6 +4,7 @@ use super::harness::{World, joining, request, text};
 use crate::coordinator::group::consumer::*;
 use crate::error::ErrorCode;
 use crate::protocol::wire::messages::ConsumerGroupHeartbeatRequest;
+use crate::protocol::wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 
 #[track_caller]
 fn check(member_id_required: bool, change: impl FnOnce(&mut ConsumerGroupHeartbeatRequest), expected: ErrorCode) {
@@ -26,7 +27,7 @@ fn requests_are_checked_by_themselves() {
     check(true, |request| request.rack_id = text(" "), InvalidRequest);
     check(true, |request| request.rebalance_timeout_ms = -1, InvalidRequest);
     check(true, |request| request.topic_partitions = None, InvalidRequest);
-    check(true, |request| request.topic_partitions = Some(vec![Default::default()]), InvalidRequest);
+    check(true, |request| request.topic_partitions = Some(vec![TopicPartitions::default()]), InvalidRequest);
     check(true, |request| request.subscribed_topic_names = None, InvalidRequest);
     check(true, |request| request.subscribed_topic_names = Some(Vec::new()), Fine);
     check(true, |request| (request.subscribed_topic_names, request.subscribed_topic_regex) = (None, text("")), Fine);

@@ -173,7 +173,7 @@ impl World {
                 let last = (first + count - 1).min(RECORDS - 1);
                 let types =
                     if count % 2 == 0 { types[..1].to_vec() } else { types[..(last - first + 1) as usize].to_vec() };
-                self.acknowledge(member, span(first, last), types);
+                self.acknowledge(member, span(first, last), &types);
             }
             Step::AcknowledgeHeld { member, types } => self.acknowledge_held(member, &types),
             Step::Write { which, succeeds } => self.write_one(which, succeeds),
@@ -231,11 +231,11 @@ impl World {
         }
     }
 
-    fn acknowledge(&mut self, member: u8, span: Span, types: Vec<AckType>) {
+    fn acknowledge(&mut self, member: u8, span: Span, types: &[AckType]) {
         let start = self.partition.start_offset();
         let held = self.held_by(member);
         let may = (span.first.0.max(start.0)..=span.last.0).all(|offset| held.contains(&offset));
-        let acknowledgement = Acknowledgement { span, types: types.clone() };
+        let acknowledgement = Acknowledgement { span, types: types.to_vec() };
         let taken = self.partition.acknowledge(&name(member), &[acknowledgement], self.now, &LIMITS);
         assert_eq!(taken.is_ok(), may, "{span:?} by {member}: {taken:?}");
         let Ok(change) = taken else { return };
@@ -252,7 +252,7 @@ impl World {
         let held = self.held_by(member);
         let Some(&first) = held.first() else { return };
         let neighbours = held.iter().zip(first..).take_while(|(held, expected)| **held == *expected).count().min(8);
-        self.acknowledge(member, span(first, first + neighbours as i64 - 1), types[..neighbours].to_vec());
+        self.acknowledge(member, span(first, first + neighbours as i64 - 1), &types[..neighbours]);
     }
 
     /// The offsets that a member may acknowledge.
