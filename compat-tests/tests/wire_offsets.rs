@@ -3,7 +3,6 @@
 
 use anyhow::Result;
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_commit_response::OffsetCommitResponseTopic;
@@ -50,12 +49,14 @@ fn node_with_topic(properties: &[(&str, &str)]) -> (Node, Wire) {
     (node, wire)
 }
 
-fn find_coordinator(wire: &mut Wire) -> Coordinator {
+/// Makes the broker the coordinator of the group `g`, which takes the broker a moment more to find out itself.
+fn find_coordinator(wire: &mut Wire) {
     let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("g")]);
     eventually("a coordinator", || {
         let found = wire.call(4, &request).ok()?.coordinators.pop()?;
-        (found.error_code == 0).then_some(found)
-    })
+        (found.error_code == 0).then_some(())
+    });
+    eventually("the coordinator serves", || (fetch(wire, 9, "g", None).ok()?.0 == 0).then_some(()));
 }
 
 fn group(id: &str) -> GroupId {
@@ -525,7 +526,7 @@ fn a_group_of_offsets_alone_is_listed_described_and_deleted() -> Result<()> {
     assert_eq!(groups, [("g", "", "Empty")]);
     let described = wire.call(5, &DescribeGroupsRequest::default().with_groups(vec![group("g")]))?;
     let shown = &described.groups[0];
-    assert_eq!((shown.error_code, &*shown.group_state, &*shown.protocol_type), (0, "Empty", ""));
+    assert_eq!((shown.error_code, shown.group_state.as_str(), shown.protocol_type.as_str()), (0, "Empty", ""));
     assert!(shown.members.is_empty());
     let delete = DeleteGroupsRequest::default().with_groups_names(vec![group("g")]);
     assert_eq!(wire.call(2, &delete)?.results[0].error_code, 0);
@@ -583,8 +584,10 @@ fn printed(node: &Node, formatter: &str, until: &str) -> String {
         "earliest",
         "--formatter",
         &formatter,
+        "--max-messages",
+        "3",
         "--timeout-ms",
-        "5000",
+        "20000",
     ];
     eventually("the formatter prints", || {
         let text = run(kafka_tool("org.apache.kafka.tools.consumer.ConsoleConsumer", arguments), b"").ok();
@@ -599,14 +602,16 @@ fn kafkas_formatter_prints_what_is_committed() -> Result<()> {
     commit(&mut wire, 9, &commit_request(vec![asked]))?;
     commit(&mut wire, 4, &commit_request(vec![partition(2, 43)]).with_retention_time_ms(3_600_000))?;
     delete(&mut wire, "g", "logs", &[2])?;
-    let text = printed(&node, "OffsetsMessageFormatter", "\"data\":null");
-    let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines.len(), 3, "{text}");
-    assert!(lines[0].contains("\"group\":\"g\",\"topic\":\"logs\",\"partition\":1"), "{text}");
-    assert!(lines[0].contains("\"offset\":42,\"leaderEpoch\":3,\"metadata\":\"here\""), "{text}");
+    // The formatter writes the records one behind the other.
+    let text = printed(&node, "OffsetsMessageFormatter", "\"value\":null");
+    let records: Vec<_> = text.split("{\"key\":").skip(1).collect();
+    assert_eq!(records.len(), 3, "{text}");
+    assert!(records[0].contains("{\"group\":\"g\",\"topic\":\"logs\",\"partition\":1}"), "{text}");
+    assert!(records[0].contains("\"offset\":42,\"leaderEpoch\":3,\"metadata\":\"here\""), "{text}");
     let id = kafkas_id(wire.topic_id("logs")?);
-    assert!(lines[0].contains("\"version\":4") && lines[0].contains(&format!("\"topicId\":\"{id}\"")), "{text}");
-    assert!(lines[1].contains("\"version\":1") && lines[1].contains("\"expireTimestamp\":"), "{text}");
+    assert!(records[0].contains("\"version\":4") && records[0].contains(&format!("\"topicId\":\"{id}\"")), "{text}");
+    assert!(records[1].contains("\"version\":1") && records[1].contains("\"expireTimestamp\":"), "{text}");
+    assert!(records[2].contains("\"partition\":2") && records[2].contains("\"value\":null"), "{text}");
     Ok(())
 }
 
