@@ -39,7 +39,7 @@ const CASES: &[&str] = &[
 #[test]
 fn the_share_consumer_of_the_newest_client() {
     let node = Node::with(SHORT_LOCKS);
-    let ran = run(java_suite(NEWEST, "ottla.Share", &node.bootstrap()), b"");
+    let ran = run(java_suite(NEWEST, &["ottla.Share"], &node.bootstrap()), b"");
     let passed = |case: &&&str| ran.stdout.lines().any(|line| line == format!("{case} ok"));
     let missing: Vec<_> = CASES.iter().filter(|case| !passed(case)).collect();
     assert!(missing.is_empty(), "not ok: {missing:?}\n{ran}");
@@ -54,7 +54,7 @@ struct Worker {
 
 impl Worker {
     fn start(node: &Node, group: &str, topic: &str, mode: &str, count: usize) -> Self {
-        let mut command = java_suite(NEWEST, "ottla.Share", &node.bootstrap());
+        let mut command = java_suite(NEWEST, &["ottla.Share"], &node.bootstrap());
         command.args([group, topic, mode, &count.to_string()]);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a JVM");
