@@ -1,5 +1,8 @@
 //! A request of every API that is served, about the topics of the fuzzed broker.
 
+mod administration;
+mod committed_offsets;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use ottla::api::TABLE;
 use ottla::protocol::messages as own;
@@ -52,8 +55,11 @@ pub(super) fn all() -> Vec<Request> {
     requests
 }
 
-/// Whether the header is flexible, and the body: as it is made here where the version can say it, else the default.
-fn encoded<M: Encodable + HeaderVersion + Default>(message: &M, version: i16) -> (bool, Bytes) {
+/// Whether the header is flexible, and the body.
+type Body = (bool, Bytes);
+
+/// As it is made here where the version can say it, else the default.
+fn encoded<M: Encodable + HeaderVersion + Default>(message: &M, version: i16) -> Body {
     let encode = |message: &M| {
         let mut body = BytesMut::new();
         message.encode(&mut body, version).ok().map(|()| body.freeze())
@@ -75,7 +81,7 @@ fn name_below(version: i16, by_id_since: i16) -> TopicName {
     if version < by_id_since { topic() } else { TopicName::default() }
 }
 
-fn body(api_key: i16, version: i16) -> (bool, Bytes) {
+fn body(api_key: i16, version: i16) -> Body {
     match api_key {
         0 => encoded(&produce(version), version),
         1 => encoded(&fetch(version), version),
@@ -109,7 +115,9 @@ fn body(api_key: i16, version: i16) -> (bool, Bytes) {
         90 => encoded(&describe_share_group_offsets(), version),
         91 => encoded(&alter_share_group_offsets(), version),
         92 => encoded(&delete_share_group_offsets(), version),
-        other => panic!("API key {other} has no seed"),
+        other => committed_offsets::body(other, version)
+            .or_else(|| administration::body(other, version))
+            .unwrap_or_else(|| panic!("API key {other} has no seed")),
     }
 }
 
