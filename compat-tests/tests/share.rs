@@ -39,7 +39,9 @@ const CASES: &[&str] = &[
 #[test]
 fn the_share_consumer_of_the_newest_client() {
     let node = Node::with(SHORT_LOCKS);
-    let ran = run(java_suite(NEWEST, &["ottla.Share"], &node.bootstrap()), b"");
+    let mut suite = java_suite(NEWEST, &[], "ottla.Share");
+    suite.arg(node.bootstrap());
+    let ran = run(suite, b"");
     let passed = |case: &&&str| ran.stdout.lines().any(|line| line == format!("{case} ok"));
     let missing: Vec<_> = CASES.iter().filter(|case| !passed(case)).collect();
     assert!(missing.is_empty(), "not ok: {missing:?}\n{ran}");
@@ -54,8 +56,8 @@ struct Worker {
 
 impl Worker {
     fn start(node: &Node, group: &str, topic: &str, mode: &str, count: usize) -> Self {
-        let mut command = java_suite(NEWEST, &["ottla.Share"], &node.bootstrap());
-        command.args([group, topic, mode, &count.to_string()]);
+        let mut command = java_suite(NEWEST, &[], "ottla.Share");
+        command.args([&*node.bootstrap(), group, topic, mode, &count.to_string()]);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a JVM");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -173,7 +175,8 @@ fn the_share_groups_tool() -> Result<()> {
     let state = run(share_groups(&node, &["--describe", "--group", "tooled", "--state"]), b"").ok();
     assert!(state.contains("Stable"), "{state}");
     let refused = run(share_groups(&node, &["--delete", "--group", "tooled"]), b"");
-    assert!((refused.stdout + &refused.stderr).contains("not empty"));
+    let said = refused.stdout + &refused.stderr;
+    assert!(said.contains("is not EMPTY"), "{said}");
     append(&node, "tooled", 5..6)?;
     worker.says("done");
     drop(worker);
