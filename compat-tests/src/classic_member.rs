@@ -140,7 +140,12 @@ impl ClassicMember {
     /// Gets an id, if need be, and sends the join that waits for the others.
     pub fn send_join(&mut self) -> Result<()> {
         if self.member_id.is_empty() && self.instance_id.is_none() {
-            let given = self.wire.call(JOIN_VERSION, &self.join_request())?;
+            let request = self.join_request();
+            // The group's partition may still be read, though that of another group is served.
+            let given = eventually("a member id", || match self.wire.call(JOIN_VERSION, &request) {
+                Ok(answer) if NOT_READY.contains(&answer.error_code) => None,
+                answer => Some(answer),
+            })?;
             ensure!(given.error_code == MEMBER_ID_REQUIRED, "error {}", given.error_code);
             self.member_id = given.member_id.to_string();
         }
