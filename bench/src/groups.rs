@@ -41,8 +41,11 @@ const MEMBER_ID_REQUIRED: i16 = 79;
 const SUBSCRIPTION: &[u8] = &[0; 40];
 const ASSIGNMENT: &[u8] = &[0; 80];
 
+/// Measures one broker.
+pub type Measure = fn(&Contender) -> Result<Vec<Figure>>;
+
 /// What is measured, by name.
-pub const LOADS: [(&str, fn(&Contender) -> Result<Vec<Figure>>); 3] =
+pub const LOADS: [(&str, Measure); 3] =
     [("group-heartbeats", heartbeats), ("group-rebalance", rebalances), ("group-idle", idle_consumers)];
 
 /// One figure of one broker.
@@ -52,12 +55,7 @@ pub struct Figure {
 }
 
 /// Measures both brokers, the one after the other.
-pub fn run(
-    load: &str,
-    measure: fn(&Contender) -> Result<Vec<Figure>>,
-    pair: &[Contender; 2],
-    report: &mut Report,
-) -> Result<()> {
+pub fn run(load: &str, measure: Measure, pair: &[Contender; 2], report: &mut Report) -> Result<()> {
     let [ottla, kafka] = [measure(&pair[0])?, measure(&pair[1])?];
     for (ottla, kafka) in ottla.into_iter().zip(kafka) {
         eprintln!("{load} {}: Ottla {:.2}, Kafka {:.2}", ottla.name, ottla.value, kafka.value);

@@ -1,7 +1,7 @@
 //! The uniform assignor: loads differ by one partition at most, and within that, what a member has it keeps.
 //!
-//! Where all members want the same topics, quotas alone decide ([`homogeneous`]). Otherwise loads are evened out topic by
-//! topic ([`heterogeneous`]).
+//! Where all members want the same topics, quotas alone decide ([`mod@homogeneous`]). Otherwise loads are evened out topic by
+//! topic ([`mod@heterogeneous`]).
 
 mod heterogeneous;
 mod homogeneous;
