@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: run test lint fmt compat bench microbench fuzz clean help
+.PHONY: run test lint fmt compat compat-upstream bench microbench fuzz clean help
 
 # The broker and the compat tests share their builds.
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -55,6 +55,11 @@ compat: ## Run every compat test, the slow ones too: real clients against a real
 	cargo build --profile compat --bin ottla --locked
 	OTTLA_BIN=$(COMPAT_BIN) cargo test $(COMPAT) --locked -- --include-ignored
 
+compat-upstream: ## Run the clients' own suites against ottla: make compat-upstream SUITES="librdkafka franz-go"
+	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake go:golang-go python3:python3
+	cargo build --profile compat --bin ottla --locked
+	OTTLA_BIN=$(COMPAT_BIN) compat-tests/upstream/run.sh $(or $(SUITES),librdkafka franz-go rust-rdkafka)
+
 bench: ## Measure Ottla beside Apache Kafka, about 25 minutes: make bench ARGS="--only produce-16k --client java"
 	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
 	@compat-tests/setup.sh
@@ -81,4 +86,4 @@ clean: ## Remove everything that was built or fetched
 	rm -rf $(CARGO_TARGET_DIR) compat-tests/target compat-tests/.cache fuzz/target
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name line; do printf '  %-10s %s\n' "$$name" "$$line"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name line; do printf '  %-16s %s\n' "$$name" "$$line"; done
