@@ -51,7 +51,8 @@ struct Client {
     /// As a leader, whom to assign to.
     members: Vec<MemberId>,
     joining: Option<ReplyTo>,
-    syncing: Option<ReplyTo>,
+    /// And the id it went by when it asked.
+    syncing: Option<(ReplyTo, String)>,
     has_assignment: bool,
 }
 
@@ -128,7 +129,7 @@ impl Play {
             protocol_name: None,
             assignments: assignments.collect(),
         });
-        self.clients[client].syncing = Some(reply_to);
+        self.clients[client].syncing = Some((reply_to, self.clients[client].member_id.clone()));
     }
 
     /// Clients take in what they were answered.
@@ -144,16 +145,16 @@ impl Play {
                 }
                 continue;
             }
-            let Some(client) = self.clients.iter_mut().find(|client| client.syncing == Some(reply_to)) else {
-                continue;
-            };
-            client.syncing = None;
+            let synced =
+                |client: &&mut Client| client.syncing.as_ref().is_some_and(|(waiter, _)| *waiter == reply_to);
+            let Some(client) = self.clients.iter_mut().find(synced) else { continue };
+            let Some((_, member_id)) = client.syncing.take() else { continue };
             match answer {
                 Ok(ClassicReply::Sync(reply)) if !reply.error.is_error() => {
                     client.has_assignment = true;
-                    let own = reply.assignment.is_empty() || *reply.assignment == *client.member_id.as_bytes();
+                    let own = reply.assignment.is_empty() || *reply.assignment == *member_id.as_bytes();
                     // A static member that came back has what was assigned to its old id.
-                    assert!(own || client.member_id.starts_with('i'), "somebody else's assignment: {reply:?}");
+                    assert!(own || member_id.starts_with('i'), "somebody else's assignment: {reply:?}");
                 }
                 Ok(ClassicReply::Sync(_)) | Err(_) => client.has_assignment = false,
                 other => panic!("{other:?} is no answer to a sync"),
@@ -173,8 +174,10 @@ impl Play {
                     continue;
                 }
                 let generation = self.world.group.as_ref().map(ClassicGroup::generation_id);
-                let is_member =
-                    self.world.group.as_ref().is_some_and(|group| group.member(&state.member_id).is_some());
+                let member = self.world.group.as_ref().and_then(|group| group.member(&state.member_id));
+                // A restarted coordinator knows of each member the one protocol that was in use. Kafka's too takes in nobody
+                // else then, until that member is gone.
+                let is_member = member.is_some_and(|member| member.protocols.metadata("range").is_some());
                 let rebalances =
                     self.world.group.as_ref().map(ClassicGroup::state) == Some(ClassicGroupState::PreparingRebalance);
                 if !is_member || rebalances || generation != Some(state.generation_id) {
