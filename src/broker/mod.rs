@@ -160,8 +160,13 @@ impl Broker {
         let telemetry = ClientTelemetry::new(config.telemetry_max_bytes, Arc::clone(&clock));
         telemetry.follow(&cluster.publisher);
         let replicas = ReplicaManager::new(config.node_id, Arc::clone(&config), Arc::clone(&logs));
+        let group_configs = GroupConfigs::follow(Arc::clone(&config), &cluster.publisher);
         let groups = GroupCoordinator::start(GroupCoordinatorParts {
-            environment: GroupEnvironment { config: Arc::clone(&config), metadata: Arc::clone(&cluster.publisher) },
+            environment: GroupEnvironment {
+                config: Arc::clone(&config),
+                metadata: Arc::clone(&cluster.publisher),
+                groups: Arc::clone(&group_configs),
+            },
             controller: Arc::clone(&cluster.controller),
             replicas: Arc::clone(&replicas),
             clock: Arc::clone(&clock),
@@ -180,7 +185,7 @@ impl Broker {
         let shares = SharePartitions::start(SharePartitionsParts {
             coordinator: Arc::clone(&share_coordinator),
             replicas: Arc::clone(&replicas),
-            configs: GroupConfigs::follow(Arc::clone(&config), &cluster.publisher),
+            configs: group_configs,
             clock: Arc::clone(&clock),
             max_sessions: config.groups.share_max_sessions,
             tasks: background.clone(),

@@ -166,8 +166,13 @@ async fn services(disk: &Arc<SimDisk>, shutdown: &CancellationToken) -> Services
     controller.register_broker(registration).await.expect("the store is in memory");
     let metrics = Arc::new(Metrics::new());
     let replicas = ReplicaManager::new(config.node_id, Arc::clone(&config), Arc::clone(&logs));
+    let group_configs = GroupConfigs::follow(Arc::clone(&config), &publisher);
     let groups = GroupCoordinator::start(GroupCoordinatorParts {
-        environment: GroupEnvironment { config: Arc::clone(&config), metadata: Arc::clone(&publisher) },
+        environment: GroupEnvironment {
+            config: Arc::clone(&config),
+            metadata: Arc::clone(&publisher),
+            groups: Arc::clone(&group_configs),
+        },
         controller: Arc::clone(&controller),
         replicas: Arc::clone(&replicas),
         clock: Arc::clone(&clock),
@@ -186,7 +191,7 @@ async fn services(disk: &Arc<SimDisk>, shutdown: &CancellationToken) -> Services
     let shares = SharePartitions::start(SharePartitionsParts {
         coordinator: Arc::clone(&share_coordinator),
         replicas: Arc::clone(&replicas),
-        configs: GroupConfigs::follow(Arc::clone(&config), &publisher),
+        configs: group_configs,
         clock: Arc::clone(&clock),
         max_sessions: config.groups.share_max_sessions,
         tasks: TaskTracker::new(),

@@ -7,30 +7,21 @@ use super::assignor::Assignor;
 use super::classic::ClassicSettings;
 use super::consumer::Settings;
 use super::share::ShareSettings;
-use crate::config::{BrokerConfig, GroupConfig};
-use crate::metadata::keys::ConfigResource;
-use crate::metadata::{ImagePublisher, MetadataImage};
+use crate::config::BrokerConfig;
+use crate::metadata::{GroupConfigs, ImagePublisher, MetadataImage};
 
 /// The broker's configuration and the cluster's metadata, as they are at the moment.
 #[derive(Clone, Debug)]
 pub struct GroupEnvironment {
     pub config: Arc<BrokerConfig>,
     pub metadata: Arc<ImagePublisher>,
+    /// What is set for groups, else the broker's; resolved when it changes and not at each heartbeat.
+    pub groups: Arc<GroupConfigs>,
 }
 
 impl GroupEnvironment {
     pub fn image(&self) -> Arc<MetadataImage> {
         self.metadata.current()
-    }
-
-    /// What applies to one group: what is set for it, else the broker's.
-    pub fn group_config(&self, group_id: &str) -> GroupConfig {
-        let image = self.image();
-        self.config.group_config(
-            image.cluster_default_configs(),
-            image.broker_configs(self.config.node_id),
-            image.configs(&ConfigResource::Group(group_id.into())),
-        )
     }
 
     pub fn classic_settings(&self) -> ClassicSettings {
@@ -49,7 +40,7 @@ impl GroupEnvironment {
 
     /// What a share group goes by.
     pub fn share_settings(&self, group_id: &str) -> ShareSettings {
-        let (groups, group) = (&self.config.groups, self.group_config(group_id));
+        let (groups, group) = (&self.config.groups, self.groups.of(group_id));
         ShareSettings {
             session_timeout: Duration::from_millis(group.share_session_timeout_ms.max(0) as u64),
             heartbeat_interval_ms: group.share_heartbeat_interval_ms,
@@ -60,7 +51,7 @@ impl GroupEnvironment {
 
     /// What a group of the consumer protocol goes by.
     pub fn consumer_settings(&self, group_id: &str) -> Settings {
-        let (groups, group) = (&self.config.groups, self.group_config(group_id));
+        let (groups, group) = (&self.config.groups, self.groups.of(group_id));
         Settings {
             session_timeout: Duration::from_millis(group.consumer_session_timeout_ms.max(0) as u64),
             heartbeat_interval_ms: group.consumer_heartbeat_interval_ms,
