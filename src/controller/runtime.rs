@@ -81,6 +81,23 @@ impl Controller {
         Ok(self.parts.publisher.sync().await?)
     }
 
+    /// The image for what is still `open`; without one, why not is the result of all of it.
+    async fn image_for<T>(
+        &self,
+        open: &[usize],
+        results: &mut [Result<T, AdminError>],
+    ) -> Option<Arc<MetadataImage>> {
+        match self.image().await {
+            Ok(image) => Some(image),
+            Err(error) => {
+                for &number in open {
+                    results[number] = Err(error.clone());
+                }
+                None
+            }
+        }
+    }
+
     fn key(&self, key: &Key) -> Bytes {
         self.parts.keys.encode(key)
     }

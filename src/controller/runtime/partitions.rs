@@ -86,15 +86,7 @@ impl Controller {
             if open.is_empty() {
                 break;
             }
-            let image = match self.image().await {
-                Ok(image) => image,
-                Err(error) => {
-                    for &number in &open {
-                        results[number] = Err(error.clone());
-                    }
-                    break;
-                }
-            };
+            let Some(image) = self.image_for(&open, &mut results).await else { break };
             let (mut steps, mut stepped) = (Vec::new(), Vec::new());
             for number in std::mem::take(&mut open) {
                 match decide(&image, number) {

@@ -48,15 +48,7 @@ impl Controller {
             if open.is_empty() {
                 break;
             }
-            let image = match self.image().await {
-                Ok(image) => image,
-                Err(error) => {
-                    for &number in &open {
-                        results[number] = Err(error.clone());
-                    }
-                    break;
-                }
-            };
+            let Some(image) = self.image_for(&open, &mut results).await else { break };
             let plans = self.plan_topics(&image, &topics, &open, &mut results);
             if validate_only {
                 for (number, plan) in plans {
@@ -233,15 +225,7 @@ impl Controller {
             if open.is_empty() {
                 break;
             }
-            let image = match self.image().await {
-                Ok(image) => image,
-                Err(error) => {
-                    for &number in &open {
-                        results[number] = Err(error.clone());
-                    }
-                    break;
-                }
-            };
+            let Some(image) = self.image_for(&open, &mut results).await else { break };
             let mut doomed = Vec::new();
             // A topic may be named twice, by its name and its id.
             let mut seen = HashMap::new();
