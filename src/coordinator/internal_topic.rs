@@ -1,10 +1,12 @@
 //! The topics that coordinators keep their state in: created on first use, and which partition a key belongs to.
 
+use tracing::warn;
+
 use crate::config::ConfigOverrides;
 use crate::controller::{AdminError, Controller, NewTopic};
 use crate::error::ErrorCode;
 use crate::ids::{BrokerId, PartitionIndex};
-use crate::metadata::MetadataImage;
+use crate::metadata::{ImagePublisher, MetadataImage};
 
 /// How an internal topic is created.
 #[derive(Clone, Debug)]
@@ -16,8 +18,30 @@ pub struct InternalTopic {
 }
 
 impl InternalTopic {
-    /// Creates the topic; that somebody else did so first is as good.
-    pub async fn create(&self, controller: &Controller) -> Result<(), AdminError> {
+    /// The broker that coordinates `key`. The topic is created on first use.
+    pub async fn find(
+        &self,
+        key: &str,
+        metadata: &ImagePublisher,
+        controller: &Controller,
+    ) -> Result<BrokerId, ErrorCode> {
+        self.ensure(metadata, controller).await?;
+        self.coordinator_of(key, &metadata.current()).ok_or(ErrorCode::CoordinatorNotAvailable)
+    }
+
+    /// Creates the topic where it is not there.
+    pub async fn ensure(&self, metadata: &ImagePublisher, controller: &Controller) -> Result<(), ErrorCode> {
+        if metadata.current().topic(self.name).is_some() {
+            return Ok(());
+        }
+        self.create(controller).await.map_err(|error| {
+            warn!(topic = self.name, error = %error.message, "the topic cannot be created");
+            ErrorCode::CoordinatorNotAvailable
+        })
+    }
+
+    /// That somebody else created the topic first is as good.
+    async fn create(&self, controller: &Controller) -> Result<(), AdminError> {
         let topic = NewTopic {
             name: self.name.to_owned(),
             partitions: self.partitions,
@@ -31,10 +55,6 @@ impl InternalTopic {
         }
     }
 
-    pub fn exists(&self, image: &MetadataImage) -> bool {
-        image.topic(self.name).is_some()
-    }
-
     /// The partition that holds what belongs to `key`: as in Kafka, by Java's hash of the text.
     pub fn partition_of(&self, key: &str, image: &MetadataImage) -> PartitionIndex {
         let partitions = image.topic(self.name).map_or(self.partitions, |topic| topic.partitions.len() as i32);
@@ -42,7 +62,7 @@ impl InternalTopic {
     }
 
     /// The broker that coordinates `key`, if the topic is there and the partition has a leader.
-    pub fn coordinator_of(&self, key: &str, image: &MetadataImage) -> Option<BrokerId> {
+    fn coordinator_of(&self, key: &str, image: &MetadataImage) -> Option<BrokerId> {
         image.topic(self.name)?.partition(self.partition_of(key, image))?.leader
     }
 }

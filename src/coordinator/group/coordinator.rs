@@ -107,11 +107,7 @@ impl GroupCoordinator {
 
     /// The broker that coordinates the group. The topic is created on first use.
     pub async fn find(&self, group_id: &str) -> Result<BrokerId, ErrorCode> {
-        if !self.topic.exists(&self.environment.image()) {
-            self.topic.create(&self.controller).await.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
-        }
-        let coordinator = self.topic.coordinator_of(group_id, &self.environment.image());
-        coordinator.ok_or(ErrorCode::CoordinatorNotAvailable)
+        self.topic.find(group_id, &self.environment.metadata, &self.controller).await
     }
 
     /// JoinGroup: answered when the rebalance goes on.

@@ -108,8 +108,7 @@ impl ShareCoordinator {
 
     /// The broker that coordinates `key`, of the form `group:topic id:partition`. The topic is created on first use.
     pub async fn find(&self, key: &str) -> Result<BrokerId, ErrorCode> {
-        self.create_topic().await?;
-        self.topic.coordinator_of(key, &self.metadata.current()).ok_or(ErrorCode::CoordinatorNotAvailable)
+        self.topic.find(key, &self.metadata, &self.controller).await
     }
 
     /// A share partition begins at `start_offset`, or anew; [`Offset::NONE`]: where the group's reset policy says.
@@ -148,7 +147,7 @@ impl ShareCoordinator {
         key: &ShareKey,
         decide: impl Fn(&ShareStateShard, Now) -> (Decision<ShareStateShard>, Result<R, ErrorCode>),
     ) -> Result<R, ErrorCode> {
-        self.create_topic().await?;
+        self.topic.ensure(&self.metadata, &self.controller).await?;
         let ready = async {
             loop {
                 match self.runtime.decide(self.partition_of(key), &decide) {
@@ -162,16 +161,6 @@ impl ShareCoordinator {
         let decided = tokio::time::timeout(self.write_timeout, ready).await;
         let decided = decided.map_err(|_elapsed| ErrorCode::CoordinatorNotAvailable)?;
         committed(decided.map_err(CoordinatorError::code)?).await
-    }
-
-    async fn create_topic(&self) -> Result<(), ErrorCode> {
-        if self.topic.exists(&self.metadata.current()) {
-            return Ok(());
-        }
-        self.topic.create(&self.controller).await.map_err(|error| {
-            warn!(topic = SHARE_STATE_TOPIC, error = %error.message, "the topic cannot be created");
-            ErrorCode::CoordinatorNotAvailable
-        })
     }
 
     fn partition_of(&self, key: &ShareKey) -> PartitionIndex {
