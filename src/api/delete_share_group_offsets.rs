@@ -30,17 +30,17 @@ async fn delete(cx: &RequestContext, request: DeleteShareGroupOffsetsRequest) ->
     };
     for asked in request.topics {
         let id = id_of(&asked.topic_name);
-        let code = match id {
-            Some(id) => codes.get(&id).copied().unwrap_or(ErrorCode::None),
-            None => ErrorCode::UnknownTopicOrPartition,
-        };
+        let code = id.and_then(|id| codes.get(&id).copied()).unwrap_or(ErrorCode::UnknownTopicOrPartition);
         cx.count_error(code);
         let mut topic = DeleteShareGroupOffsetsResponseTopic::default();
         topic.topic_id = id.unwrap_or_default().0;
         topic.topic_name = asked.topic_name;
         topic.error_code = code.code();
         if code == ErrorCode::UnknownTopicOrPartition {
-            topic.error_message = Some(StrBytes::from_static_str("This server does not host this topic-partition."));
+            topic.error_message = Some(StrBytes::from_static_str(match id {
+                Some(_) => "There is no offset information to delete.",
+                None => "This server does not host this topic-partition.",
+            }));
         }
         response.responses.push(topic);
     }

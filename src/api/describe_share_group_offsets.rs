@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Outcome, RequestContext};
+use crate::coordinator::ShareGroupsError;
 use crate::coordinator::group::share::TopicPartitions;
 use crate::error::ErrorCode;
 use crate::ids::{Offset, PartitionIndex, TopicId};
@@ -35,19 +36,19 @@ pub(super) fn handle(cx: RequestContext, request: DescribeShareGroupOffsetsReque
 async fn describe(cx: &RequestContext, asked: DescribeShareGroupOffsetsRequestGroup) -> DescribedShareGroupOffsets {
     let mut described =
         DescribedShareGroupOffsets { group_id: asked.group_id, ..DescribedShareGroupOffsets::default() };
-    let initialized =
-        match cx.services().share_groups.read(&described.group_id, |group| group.initialized().clone()).await {
-            Ok(initialized) => initialized,
+    let topics = match asked.topics {
+        Some(topics) => topics,
+        None => match cx.services().share_groups.read(&described.group_id, |group| all(group.initialized())).await {
+            Ok(topics) => topics,
+            // Who is not there has begun to read nothing, which is no error here.
+            Err(ShareGroupsError::Group(_)) => Vec::new(),
             Err(error) => {
                 cx.count_error(error.code());
                 described.error_code = error.code().code();
                 described.error_message = error.message().map(StrBytes::from_string);
                 return described;
             }
-        };
-    let topics = match asked.topics {
-        Some(topics) => topics,
-        None => all(&initialized),
+        },
     };
     for topic in topics {
         described.topics.push(describe_topic(cx, &described.group_id, topic).await);
@@ -81,7 +82,7 @@ async fn describe_topic(
     for partition in asked.partitions {
         let found = match topic_id {
             Some(topic_id) => describe_partition(cx, group_id, topic_id, partition).await,
-            None => Err(ErrorCode::UnknownTopicOrPartition),
+            None => Ok(nothing()),
         };
         let mut on_wire = found.unwrap_or_else(|code| {
             cx.count_error(code);

@@ -166,14 +166,15 @@ impl ShareGroups {
         self.states.read(&share_key(group_id, topic_id, partition)).await
     }
 
-    /// Sets offsets anew; the partitions' own error codes.
+    /// Sets offsets anew, of a group too that has had no member yet; the partitions' own error codes.
     pub async fn alter_offsets(
         &self,
         group_id: &GroupId,
         offsets: &[TopicOffsets],
     ) -> Result<BTreeMap<(TopicId, PartitionIndex), ErrorCode>, ShareGroupsError> {
+        check_id(group_id)?;
         let begun = self.groups.decide(group_id, |shard, now| {
-            shard.decide_share(now, group_id, |group, context| group.alter_offsets(offsets, context))
+            shard.decide_share_or_new(now, group_id, |group, context| group.alter_offsets(offsets, context))
         })?;
         let OffsetsToAlter { offsets: to_alter, state_epoch } = begun.done().await??;
         let mut codes = BTreeMap::new();
@@ -186,10 +187,16 @@ impl ShareGroups {
         let mut initialized = TopicPartitions::new();
         for (topic_id, name, of_topic) in offsets {
             let of_topic = of_topic.iter().map(|(partition, _)| *partition);
-            let worked = of_topic.filter(|&partition| codes.get(&(*topic_id, partition)) == Some(&ErrorCode::None));
-            initialized.insert(*topic_id, (name.clone(), worked.collect()));
+            let worked: BTreeSet<_> =
+                of_topic.filter(|&partition| codes.get(&(*topic_id, partition)) == Some(&ErrorCode::None)).collect();
+            if !worked.is_empty() {
+                initialized.insert(*topic_id, (name.clone(), worked));
+            }
         }
-        self.tell_initialized(group_id, &initialized).await?;
+        // Where nothing could be set, the group may not be there.
+        if !initialized.is_empty() {
+            self.tell_initialized(group_id, &initialized).await?;
+        }
         Ok(codes)
     }
 
@@ -199,6 +206,7 @@ impl ShareGroups {
         group_id: &GroupId,
         topics: &[TopicId],
     ) -> Result<BTreeMap<TopicId, ErrorCode>, ShareGroupsError> {
+        check_id(group_id)?;
         let begun = self.groups.decide(group_id, |shard, now| {
             shard.decide_share(now, group_id, |group, _| group.delete_offsets(topics))
         })?;
@@ -236,6 +244,10 @@ impl ShareGroups {
         self.partitions.forget_group(group_id);
         codes
     }
+}
+
+fn check_id(group_id: &str) -> Result<(), ShareGroupError> {
+    if group_id.is_empty() { Err(ShareGroupError::EmptyGroupId) } else { Ok(()) }
 }
 
 fn share_key(group_id: &str, topic_id: TopicId, partition: PartitionIndex) -> ShareKey {

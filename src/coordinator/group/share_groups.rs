@@ -22,17 +22,12 @@ impl GroupShard {
         group_id: &GroupId,
         heartbeat: &ShareHeartbeat<'_>,
     ) -> (Decision<Self>, Result<ShareHeartbeatReply, ShareGroupError>) {
-        let new;
-        let group = match self.share_group(group_id) {
-            Ok(group) => group,
-            Err(ShareGroupError::GroupNotFound(_)) if heartbeat.member_epoch == JOINING_EPOCH => {
-                new = ShareGroup::new(Arc::clone(group_id));
-                &new
-            }
-            Err(error) => return (Decision::default(), Err(error)),
-        };
-        let decided = self.with_share_context(now, group_id, |context| group.heartbeat(context, heartbeat));
-        share_decision(group_id, decided)
+        let decide = |group: &ShareGroup, context: &ShareContext<'_>| group.heartbeat(context, heartbeat);
+        if heartbeat.member_epoch == JOINING_EPOCH {
+            self.decide_share_or_new(now, group_id, decide)
+        } else {
+            self.decide_share(now, group_id, decide)
+        }
     }
 
     /// Decides about a share group that is there.
@@ -46,6 +41,20 @@ impl GroupShard {
             .share_group(group_id)
             .and_then(|group| self.with_share_context(now, group_id, |context| decide(group, context)));
         share_decision(group_id, decided)
+    }
+
+    /// Decides about a share group, which begins with what is decided where it is not there yet.
+    pub fn decide_share_or_new<R>(
+        &self,
+        now: Now,
+        group_id: &GroupId,
+        decide: impl FnOnce(&ShareGroup, &ShareContext<'_>) -> Result<ShareOutcome<R>, ShareGroupError>,
+    ) -> (Decision<Self>, Result<R, ShareGroupError>) {
+        if self.group(group_id).is_some() {
+            return self.decide_share(now, group_id, decide);
+        }
+        let new = ShareGroup::new(Arc::clone(group_id));
+        share_decision(group_id, self.with_share_context(now, group_id, |context| decide(&new, context)))
     }
 
     pub fn share_group(&self, group_id: &str) -> Result<&ShareGroup, ShareGroupError> {

@@ -34,7 +34,7 @@ impl ShareGroup {
         let mut partitions = self.partitions.clone();
         let mut altered = BTreeMap::new();
         let mut topics = TopicPartitions::new();
-        for (topic, name, of_topic) in offsets {
+        for (topic, name, of_topic) in offsets.iter().filter(|(_, _, of_topic)| !of_topic.is_empty()) {
             let named = of_topic.iter().map(|(partition, _)| *partition).collect();
             topics.insert(*topic, (name.clone(), named));
             altered.extend(of_topic.iter().map(|&(partition, offset)| ((*topic, partition), offset)));

@@ -72,6 +72,8 @@ pub enum ShareSoftChange {
 pub enum ShareGroupError {
     #[error("{0}")]
     InvalidRequest(&'static str),
+    #[error("The configured groupId is invalid.")]
+    EmptyGroupId,
     #[error("The share group has reached its maximum capacity of {0} members.")]
     MaxSizeReached(usize),
     #[error("Group {0} is not a share group.")]
@@ -94,6 +96,7 @@ impl ShareGroupError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::InvalidRequest(_) => ErrorCode::InvalidRequest,
+            Self::EmptyGroupId => ErrorCode::InvalidGroupId,
             Self::MaxSizeReached(_) => ErrorCode::GroupMaxSizeReached,
             Self::NotShareGroup(_) | Self::GroupNotFound(_) => ErrorCode::GroupIdNotFound,
             Self::UnknownMember { .. } => ErrorCode::UnknownMemberId,
