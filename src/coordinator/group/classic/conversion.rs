@@ -56,6 +56,7 @@ pub fn from_consumer_group(
         });
     }
     group.protocol_name = group.select_protocol();
+    group.take_in_subscriptions();
     let mut turn = Turn::new(group_id, settings, now, group).after_loading();
     turn.persist();
     if let Some(reason) = rebalance {

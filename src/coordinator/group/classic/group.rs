@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::member::{InstanceId, Member, MemberId, Protocol, Protocols, timeout};
+use super::subscription::SubscribedTopics;
 use super::timers::ClassicTimer;
 use crate::coordinator::cow_map::CowMap;
 use crate::coordinator::group::records::{GroupMember, GroupMetadataValue};
@@ -74,6 +75,8 @@ pub struct ClassicGroup {
     /// What the members agreed on for this generation.
     pub(super) protocol_name: Option<Arc<str>>,
     pub(super) leader_id: Option<MemberId>,
+    /// What the members of this generation read; unknown before the first one, and of members that are no consumers.
+    pub(super) subscribed_topics: Option<Arc<SubscribedTopics>>,
     /// Since when the group is in its state; unknown where an old record did not say.
     pub(super) state_timestamp_ms: Option<TimestampMs>,
     pub(super) members: CowMap<MemberId, Arc<Member>>,
@@ -100,6 +103,7 @@ impl ClassicGroup {
             protocol_type: None,
             protocol_name: None,
             leader_id: None,
+            subscribed_topics: None,
             state_timestamp_ms: Some(now_ms),
             members: CowMap::default(),
             static_members: CowMap::default(),
@@ -147,6 +151,7 @@ impl ClassicGroup {
                 session_deadline: Duration::ZERO,
             });
         }
+        group.take_in_subscriptions();
         group
     }
 

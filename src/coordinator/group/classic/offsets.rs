@@ -22,20 +22,20 @@ impl CommittingGroup for ClassicGroup {
 
     /// Where it is not known what consumers read, they are taken to read the topic.
     fn is_subscribed_to(&self, topic: &str) -> bool {
-        self.subscribed_topics().map_or(self.uses_consumer_protocol(), |topics| topics.contains(topic))
+        self.subscribed_topics.as_ref().map_or(self.uses_consumer_protocol(), |topics| topics.contains(topic))
     }
 
-    fn offset_expiry(&self) -> OffsetExpiry {
+    fn offset_expiry(&self) -> Option<OffsetExpiry> {
         if self.protocol_type.is_none() {
-            return OffsetExpiry::SinceCommit;
+            return Some(OffsetExpiry::SinceCommit);
         }
         match self.state() {
             // Old brokers did not write since when the group is empty.
             ClassicGroupState::Empty => {
-                self.state_timestamp_ms.map_or(OffsetExpiry::SinceCommit, OffsetExpiry::Since)
+                Some(self.state_timestamp_ms.map_or(OffsetExpiry::SinceCommit, OffsetExpiry::Since))
             }
-            ClassicGroupState::Stable if self.subscribed_topics().is_some() => OffsetExpiry::SinceCommit,
-            _ => OffsetExpiry::Never,
+            ClassicGroupState::Stable if self.subscribed_topics.is_some() => Some(OffsetExpiry::SinceCommit),
+            _ => None,
         }
     }
 

@@ -129,6 +129,7 @@ impl Turn<'_> {
     fn become_empty(&mut self) {
         self.next_generation();
         self.group.protocol_name = None;
+        self.group.take_in_subscriptions();
         self.enter(Phase::Empty);
         info!(group_id = self.group_id, generation = self.group.generation_id, "the group is empty");
         self.persist();
@@ -137,6 +138,7 @@ impl Turn<'_> {
     fn begin_generation(&mut self) {
         self.next_generation();
         self.group.protocol_name = self.group.select_protocol();
+        self.group.take_in_subscriptions();
         self.enter(Phase::CompletingRebalance);
         let (generation, members) = (self.group.generation_id, self.group.members.len());
         info!(group_id = self.group_id, generation, members, "all members have joined");

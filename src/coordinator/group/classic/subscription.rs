@@ -6,7 +6,8 @@
 //!
 //! Every version begins as version 0 does, so none has to be known.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Buf;
 
@@ -15,39 +16,44 @@ use super::group::ClassicGroup;
 /// The protocol type of consumers.
 pub(super) const CONSUMER: &str = "consumer";
 
+/// Each name once, however many members subscribe to it.
+pub(super) type SubscribedTopics = HashSet<Box<str>>;
+
 impl ClassicGroup {
     /// Whether these are Kafka consumers, whose subscriptions can be read.
     pub fn uses_consumer_protocol(&self) -> bool {
         self.protocol_type.as_deref() == Some(CONSUMER)
     }
 
-    /// What the members subscribe to; `None` where that is not known: the members are no consumers, have not agreed on
-    /// a protocol yet, or say something else.
-    pub fn subscribed_topics(&self) -> Option<BTreeSet<String>> {
-        let protocol_name = self.protocol_name.as_deref();
+    /// Looks at what the members subscribe to: once a generation, for what they say when they join the next one counts
+    /// only then.
+    pub(super) fn take_in_subscriptions(&mut self) {
+        self.subscribed_topics = self.read_subscriptions().map(Arc::new);
+    }
+
+    /// `None` where it can't be known: the members are no consumers, agreed on no protocol, or say something else.
+    fn read_subscriptions(&self) -> Option<SubscribedTopics> {
         if !self.uses_consumer_protocol() {
             return None;
         }
-        let mut topics = BTreeSet::new();
+        let mut topics = SubscribedTopics::new();
         for member in self.members.values() {
-            // One that joins the next generation need not know what this one agreed on.
-            let of_generation = member.protocols.metadata(protocol_name?);
-            let metadata = of_generation.or_else(|| member.protocols.iter().next().map(|first| &first.metadata))?;
-            topics.append(&mut read_topics(metadata)?);
+            read_topics(member.protocols.metadata(self.protocol_name.as_deref()?)?, &mut topics)?;
         }
         Some(topics)
     }
 }
 
-fn read_topics(mut subscription: &[u8]) -> Option<BTreeSet<String>> {
+fn read_topics(mut subscription: &[u8], topics: &mut SubscribedTopics) -> Option<()> {
     let _version = subscription.try_get_i16().ok()?;
     let count = subscription.try_get_i32().ok()?;
-    let mut topics = BTreeSet::new();
     for _ in 0..count.max(0) {
         let length = usize::try_from(subscription.try_get_i16().ok()?).ok()?;
-        let name = subscription.get(..length)?;
-        topics.insert(std::str::from_utf8(name).ok()?.to_owned());
+        let name = std::str::from_utf8(subscription.get(..length)?).ok()?;
+        if !topics.contains(name) {
+            topics.insert(name.into());
+        }
         subscription.advance(length);
     }
-    Some(topics)
+    Some(())
 }

@@ -117,8 +117,8 @@ impl CommittingGroup for ConsumerGroup {
         Self::is_subscribed_to(self, topic)
     }
 
-    fn offset_expiry(&self) -> OffsetExpiry {
-        OffsetExpiry::SinceCommit
+    fn offset_expiry(&self) -> Option<OffsetExpiry> {
+        Some(OffsetExpiry::SinceCommit)
     }
 
     fn tombstones_if_unused(&self, _: &str) -> Vec<GroupRecord> {

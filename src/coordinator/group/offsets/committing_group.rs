@@ -22,8 +22,9 @@ pub trait CommittingGroup {
     /// Whether a member reads the topic; its offsets are neither deleted nor do they expire.
     fn is_subscribed_to(&self, topic: &str) -> bool;
 
-    /// From when on the time counts after which an offset expires.
-    fn offset_expiry(&self) -> OffsetExpiry;
+    /// From when on the time counts after which an offset expires. `None`: nothing expires, for the group is between two
+    /// states, or nobody knows what its members read.
+    fn offset_expiry(&self) -> Option<OffsetExpiry>;
 
     /// What deletes the group, if it has no members and nothing to keep but offsets, of which none are left.
     fn tombstones_if_unused(&self, group_id: &str) -> Vec<GroupRecord>;
@@ -63,8 +64,8 @@ impl CommittingGroup for SimpleGroup {
         false
     }
 
-    fn offset_expiry(&self) -> OffsetExpiry {
-        OffsetExpiry::SinceCommit
+    fn offset_expiry(&self) -> Option<OffsetExpiry> {
+        Some(OffsetExpiry::SinceCommit)
     }
 
     /// There is nothing of it but its offsets.

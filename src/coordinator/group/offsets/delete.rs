@@ -33,7 +33,8 @@ impl Offsets {
         let mut records = Vec::new();
         let mut response = OffsetDeleteResponse::default();
         for topic in &request.topics {
-            let is_read = group.is_subscribed_to(&topic.name);
+            // Of topics that do not exist nothing is left to ask for.
+            let is_read = !topic.partitions.is_empty() && group.is_subscribed_to(&topic.name);
             let mut answers = OffsetDeleteResponseTopic::default();
             answers.name = topic.name.clone();
             for partition in &topic.partitions {

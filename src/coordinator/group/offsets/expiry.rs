@@ -11,8 +11,6 @@ use crate::time::TimestampMs;
 /// From when on the time counts after which a group's offsets expire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetExpiry {
-    /// Nothing expires: the group is between two states, or nobody knows what its members read.
-    Never,
     /// From each offset's commit on.
     SinceCommit,
     /// From when the group lost its last member.
@@ -30,7 +28,6 @@ pub struct ExpiredOffsets {
 impl OffsetExpiry {
     fn is_expired(self, offset: &CommittedOffset, retention_ms: i64, now_ms: TimestampMs) -> bool {
         let since = match self {
-            Self::Never => return false,
             Self::SinceCommit => offset.commit_timestamp_ms,
             Self::Since(empty_since) => empty_since,
         };
@@ -53,10 +50,9 @@ impl Offsets {
         let group = group.unwrap_or(&SimpleGroup);
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         let mut expired = ExpiredOffsets { tombstones: Vec::new(), all: !self.has_open_transactions(group_id) };
-        let expiry = group.offset_expiry();
         let Some(offsets) = self.of_group(group_id) else { return expired };
+        let Some(expiry) = group.offset_expiry() else { return ExpiredOffsets { all: false, ..expired } };
         for (topic, of_topic) in offsets.topics() {
-            // Asked once a topic: the group looks through its members' subscriptions.
             let is_read = group.is_subscribed_to(topic);
             for (partition, offset) in of_topic {
                 let is_expired = !is_read && expiry.is_expired(offset, retention_ms, now.wall_ms);

@@ -34,14 +34,22 @@ struct Told {
     fetch: Result<(), ErrorCode>,
     delete: Result<(), ErrorCode>,
     reads: &'static str,
-    expiry: OffsetExpiry,
+    expiry: Option<OffsetExpiry>,
     asked_for: RefCell<Vec<(TopicId, PartitionIndex)>>,
+    asked_of_topics: RefCell<Vec<String>>,
 }
 
 impl Default for Told {
     fn default() -> Self {
-        let expiry = OffsetExpiry::SinceCommit;
-        Self { commit: Ok(()), fetch: Ok(()), delete: Ok(()), reads: "", expiry, asked_for: RefCell::default() }
+        Self {
+            commit: Ok(()),
+            fetch: Ok(()),
+            delete: Ok(()),
+            reads: "",
+            expiry: Some(OffsetExpiry::SinceCommit),
+            asked_for: RefCell::default(),
+            asked_of_topics: RefCell::default(),
+        }
     }
 }
 
@@ -57,9 +65,10 @@ impl CommittingGroup for Told {
         self.delete
     }
     fn is_subscribed_to(&self, topic: &str) -> bool {
+        self.asked_of_topics.borrow_mut().push(topic.to_owned());
         topic == self.reads
     }
-    fn offset_expiry(&self) -> OffsetExpiry {
+    fn offset_expiry(&self) -> Option<OffsetExpiry> {
         self.expiry
     }
     fn tombstones_if_unused(&self, _: &str) -> Vec<GroupRecord> {
@@ -306,6 +315,14 @@ fn what_is_read_is_not_deleted() {
 }
 
 #[test]
+fn of_topics_without_partitions_nothing_is_asked() {
+    let group = Told { reads: "logs", ..Told::default() };
+    let (records, response) = Offsets::default().delete(Some(&group), &delete_of(&[])).unwrap();
+    assert_eq!((records, response.topics[0].partitions.len()), (vec![], 0));
+    assert_eq!(group.asked_of_topics.take(), [""; 0]);
+}
+
+#[test]
 fn offsets_go_with_their_topic_but_not_with_an_older_one_of_its_name() {
     let mut shard = Shard::default();
     shard.commit(&[(0, 1, "")]);
@@ -332,10 +349,12 @@ fn offsets_expire_when_nobody_has_read_for_long_enough() {
     let group = Told::default();
     expires(&shard, &group, NOW_MS + HOUR_MS - 1, 0, false);
     expires(&shard, &group, NOW_MS + HOUR_MS, 2, true);
-    let empty = Told { expiry: OffsetExpiry::Since(NOW_MS + 5), ..Told::default() };
+    let empty = Told { expiry: Some(OffsetExpiry::Since(NOW_MS + 5)), ..Told::default() };
     expires(&shard, &empty, NOW_MS + HOUR_MS + 4, 0, false);
     expires(&shard, &empty, NOW_MS + HOUR_MS + 5, 2, true);
-    expires(&shard, &Told { expiry: OffsetExpiry::Never, ..Told::default() }, i64::MAX, 0, false);
+    let undecided = Told { expiry: None, ..Told::default() };
+    expires(&shard, &undecided, i64::MAX, 0, false);
+    assert_eq!(undecided.asked_of_topics.take(), [""; 0], "what its members read does not matter");
     expires(&shard, &Told { reads: "logs", ..Told::default() }, i64::MAX, 0, false);
     shard.commit_in_transaction(9, &[(0, 5, "")]);
     expires(&shard, &group, NOW_MS + HOUR_MS, 1, false);
@@ -352,7 +371,7 @@ fn an_expiry_of_the_offsets_own_comes_first() {
     shard.apply(records);
     expires(&shard, &Told::default(), NOW_MS + 4, 0, false);
     expires(&shard, &Told::default(), NOW_MS + 5, 1, true);
-    expires(&shard, &Told { expiry: OffsetExpiry::Never, ..Told::default() }, NOW_MS + 5, 0, false);
+    expires(&shard, &Told { expiry: None, ..Told::default() }, NOW_MS + 5, 0, false);
 }
 
 /// What may happen to one of three partitions.

@@ -22,8 +22,8 @@ impl CommittingGroup for ShareGroup {
         Self::is_subscribed_to(self, topic)
     }
 
-    fn offset_expiry(&self) -> OffsetExpiry {
-        OffsetExpiry::SinceCommit
+    fn offset_expiry(&self) -> Option<OffsetExpiry> {
+        Some(OffsetExpiry::SinceCommit)
     }
 
     /// It goes when it is deleted: its place in its topics is not in its offsets.

@@ -3,4 +3,5 @@
 mod random;
 mod scale;
 mod scripts;
+mod subscriptions;
 mod world;
