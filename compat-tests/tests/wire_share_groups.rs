@@ -10,11 +10,14 @@ use kafka_protocol::messages::delete_share_group_offsets_request::DeleteShareGro
 use kafka_protocol::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequestGroup, DescribeShareGroupOffsetsRequestTopic,
 };
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::share_fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::share_group_describe_response::DescribedGroup;
 use kafka_protocol::messages::{
     AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse, DeleteShareGroupOffsetsRequest,
     DeleteShareGroupOffsetsResponse, DescribeShareGroupOffsetsRequest, GroupId, ListGroupsRequest,
-    ShareGroupDescribeRequest, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, TopicName,
+    OffsetCommitRequest, ShareFetchRequest, ShareGroupDescribeRequest, ShareGroupHeartbeatRequest,
+    ShareGroupHeartbeatResponse, TopicName,
 };
 use ottla_compat_tests::Node;
 use ottla_compat_tests::batch::Batch;
@@ -249,6 +252,69 @@ fn offsets_of_an_empty_group_are_set_seen_and_deleted() -> Result<()> {
     assert_eq!(offsets(&mut wire, "workers", None)?, []);
     let again = delete(&mut wire, "workers", &["jobs"])?;
     assert_eq!(again.responses[0].error_code, UNKNOWN_TOPIC_OR_PARTITION, "{again:?}");
+    Ok(())
+}
+
+/// An offset behind the log's end is not one to wait for: what is appended until then would be lost.
+#[test]
+fn who_goes_on_behind_the_end_misses_nothing() -> Result<()> {
+    let (mut node, mut wire) = node()?;
+    empty_group(&mut wire, "workers")?;
+    alter(&mut wire, "workers", "jobs", &[(0, 1000)])?;
+    let start = |wire: &mut Wire| Ok::<_, anyhow::Error>(offsets(wire, "workers", Some(&[("jobs", &[0])]))?[0].2);
+    assert_eq!(start(&mut wire)?, 1000);
+    let topic = wire.topic_id("jobs")?;
+    let partition = FetchPartition::default().with_partition_index(0);
+    let fetch = ShareFetchRequest::default()
+        .with_group_id(Some(GroupId(text("workers"))))
+        .with_member_id(Some(text("m")))
+        .with_max_bytes(1 << 20)
+        .with_max_records(500)
+        .with_topics(vec![FetchTopic::default().with_topic_id(topic).with_partitions(vec![partition])]);
+    wire.call(1, &fetch)?;
+    node.kill_and_restart();
+    let mut wire = coordinator(&node, "workers");
+    wire.append("jobs", 0, &Batch::of_values(&["a"]).encode())?;
+    let acquired = eventually("the record that came behind the end", || {
+        let response = wire.call(1, &fetch).expect("a response");
+        let acquired = &response.responses.first()?.partitions[0].acquired_records;
+        acquired.first().map(|acquired| acquired.first_offset)
+    });
+    assert_eq!(acquired, 0);
+    Ok(())
+}
+
+/// Consumers that assign to themselves and commit have a group too.
+#[test]
+fn offsets_without_members_are_no_share_group() -> Result<()> {
+    let (_node, mut wire) = node()?;
+    let partition = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(0);
+    let topic =
+        OffsetCommitRequestTopic::default().with_name(TopicName(text("jobs"))).with_partitions(vec![partition]);
+    let commit = OffsetCommitRequest::default()
+        .with_group_id(GroupId(text("simple")))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![topic]);
+    eventually("a commit", || {
+        let response = wire.call(8, &commit).expect("a response");
+        (response.topics[0].partitions[0].error_code == NONE).then_some(())
+    });
+    assert_eq!(wire.call(1, &heartbeat("simple", "m", JOIN))?.error_code, GROUP_ID_NOT_FOUND);
+    assert_eq!(alter(&mut wire, "simple", "jobs", &[(0, 0)])?.error_code, GROUP_ID_NOT_FOUND);
+    Ok(())
+}
+
+/// A member that missed an answer says all of itself, and hears all.
+#[test]
+fn who_says_everything_is_told_everything() -> Result<()> {
+    let (_node, mut wire) = node()?;
+    empty_group(&mut wire, "workers")?;
+    let joined = join(&mut wire, "workers", "m");
+    assert!(joined.assignment.is_some());
+    let mut again = heartbeat("workers", "m", joined.member_epoch);
+    assert_eq!(wire.call(1, &again)?.assignment, None, "nothing new");
+    again.subscribed_topic_names = Some(vec![TopicName(text("jobs"))]);
+    assert_eq!(wire.call(1, &again)?.assignment, joined.assignment);
     Ok(())
 }
 

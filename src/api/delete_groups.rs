@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::groups::{own, text};
 use super::{Outcome, RequestContext};
+use crate::coordinator::ShareGroupsError;
 use crate::coordinator::group::{GroupId, GroupRefusal, ShardDeletion};
 use crate::protocol::messages::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
 use crate::protocol::wire::protocol::StrBytes;
@@ -16,12 +17,20 @@ pub(super) fn handle(cx: RequestContext, request: DeleteGroupsRequest) -> Outcom
     let group_ids: BTreeSet<GroupId> = request.groups_names.iter().map(|group_id| own(group_id)).collect();
     let reply_context = cx.clone();
     cx.reply_exclusively(async move {
-        for group_id in &group_ids {
-            // Of a group that is not there, of another type or not empty, the deletion says so.
-            let _ = reply_context.services().share_groups.delete_state(group_id).await;
-        }
-        let shards = reply_context.services().groups.delete(group_ids);
         let mut response = DeleteGroupsResponse::default();
+        let mut without_state = BTreeSet::new();
+        for group_id in group_ids {
+            match reply_context.services().share_groups.delete_state(&group_id).await {
+                // A group of this name would go on where this one was.
+                Err(ShareGroupsError::Coordinator(error)) => {
+                    let refusal = GroupRefusal { code: error.code(), message: error.to_string() };
+                    response.results.push(on_wire(&reply_context, &group_id, Err(refusal)));
+                }
+                // Of a group that is not there, of another type or not empty, the deletion says so.
+                Ok(()) | Err(ShareGroupsError::Group(_)) => drop(without_state.insert(group_id)),
+            }
+        }
+        let shards = reply_context.services().groups.delete(without_state);
         for ShardDeletion { group_ids, deletion } in shards {
             let results = match deletion {
                 Ok(deletion) => deletion.done().await,

@@ -20,13 +20,10 @@ use super::group::share::{
 use super::group::{GroupCoordinator, GroupId};
 use super::share::records::ShareKey;
 use super::share::share_state_shard::ShareState;
-use super::share::{SessionKey, ShareCoordinator, SharePartitions};
+use super::share::{ShareCoordinator, SharePartitions};
 use crate::coordinator::CoordinatorError;
 use crate::error::ErrorCode;
 use crate::ids::{Offset, PartitionIndex, TopicId, TopicName};
-
-/// The epoch of a member that leaves.
-const LEAVING_EPOCH: i32 = -1;
 
 /// The coordinators of share groups.
 #[derive(Debug)]
@@ -79,13 +76,6 @@ impl ShareGroups {
     ) -> Result<ShareHeartbeatReply, ShareGroupsError> {
         let heard = self.groups.decide(group_id, |shard, now| shard.share_heartbeat(now, group_id, heartbeat))?;
         let reply = heard.done().await??;
-        if heartbeat.member_epoch == LEAVING_EPOCH {
-            let session = SessionKey { group_id: Arc::clone(group_id), member_id: heartbeat.member_id.into() };
-            self.partitions.sessions.close(&session);
-            // Members may leave without waiting for what becomes of their records.
-            drop(self.partitions.release(&session));
-            return Ok(reply);
-        }
         if reply.initialize.is_empty() {
             return Ok(reply);
         }
@@ -117,8 +107,7 @@ impl ShareGroups {
         initialized
     }
 
-    /// Has the state of one partition kept, and names it where that worked. A share partition that has state already goes
-    /// on: only the group has lost sight of it.
+    /// Has the state of one partition kept, and names it where that worked.
     async fn begin(
         &self,
         group_id: &str,
@@ -127,8 +116,9 @@ impl ShareGroups {
     ) -> Option<(TopicId, TopicName, PartitionIndex)> {
         let key = share_key(group_id, topic_id, partition);
         let begun = match self.states.read(&key).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => self.states.initialize(&key, state_epoch, Offset::NONE).await,
+            // An earlier try came so far, and may be in use.
+            Ok(Some(state)) if state.state_epoch == state_epoch => Ok(()),
+            Ok(_) => self.states.initialize(&key, state_epoch, Offset::NONE).await,
             Err(code) => Err(code),
         };
         match begun {
@@ -208,7 +198,7 @@ impl ShareGroups {
     ) -> Result<BTreeMap<TopicId, ErrorCode>, ShareGroupsError> {
         check_id(group_id)?;
         let begun = self.groups.decide(group_id, |shard, now| {
-            shard.decide_share(now, group_id, |group, _| group.delete_offsets(topics))
+            shard.decide_share(now, group_id, |group, context| group.delete_offsets(topics, context))
         })?;
         let codes = self.delete_states(group_id, &begun.done().await??).await;
         let deleted: Vec<TopicId> =
@@ -222,8 +212,10 @@ impl ShareGroups {
 
     /// Forgets all that is kept of a share group without members, which is about to be deleted.
     pub async fn delete_state(&self, group_id: &GroupId) -> Result<(), ShareGroupsError> {
-        let to_delete = self.read(group_id, ShareGroup::state_to_delete).await??;
-        let codes = self.delete_states(group_id, &to_delete).await;
+        let begun = self
+            .groups
+            .decide(group_id, |shard, now| shard.decide_share(now, group_id, ShareGroup::delete_all_offsets))?;
+        let codes = self.delete_states(group_id, &begun.done().await??).await;
         match codes.into_values().find(|code| code.is_error()) {
             Some(code) => Err(CoordinatorError::NotWritten(code).into()),
             None => Ok(()),

@@ -11,9 +11,6 @@ use super::share::{
 };
 use crate::coordinator::{Decision, Now, Timer};
 
-/// A member joins with this epoch.
-const JOINING_EPOCH: i32 = 0;
-
 impl GroupShard {
     /// A heartbeat that passed its checks. A member that joins makes the group.
     pub fn share_heartbeat(
@@ -23,7 +20,7 @@ impl GroupShard {
         heartbeat: &ShareHeartbeat<'_>,
     ) -> (Decision<Self>, Result<ShareHeartbeatReply, ShareGroupError>) {
         let decide = |group: &ShareGroup, context: &ShareContext<'_>| group.heartbeat(context, heartbeat);
-        if heartbeat.member_epoch == JOINING_EPOCH {
+        if heartbeat.joins() {
             self.decide_share_or_new(now, group_id, decide)
         } else {
             self.decide_share(now, group_id, decide)
@@ -52,6 +49,10 @@ impl GroupShard {
     ) -> (Decision<Self>, Result<R, ShareGroupError>) {
         if self.group(group_id).is_some() {
             return self.decide_share(now, group_id, decide);
+        }
+        // Offsets without a group are a classic group, whose consumers assign to themselves.
+        if self.offsets().has_group(group_id) {
+            return share_decision(group_id, Err(ShareGroupError::NotShareGroup((**group_id).to_owned())));
         }
         let new = ShareGroup::new(Arc::clone(group_id));
         share_decision(group_id, self.with_share_context(now, group_id, |context| decide(&new, context)))

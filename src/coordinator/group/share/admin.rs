@@ -1,7 +1,7 @@
 //! What administrators do to a share group: set its offsets anew, delete them, delete the group. All of it only while
 //! the group has no members.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::{ShareContext, ShareGroupError, ShareOutcome};
 use super::group::ShareGroup;
@@ -50,16 +50,27 @@ impl ShareGroup {
     }
 
     /// Marks topics as being deleted; what the share coordinator has to forget of them.
-    pub fn delete_offsets(&self, topics: &[TopicId]) -> Result<ShareOutcome<StateToDelete>, ShareGroupError> {
+    pub fn delete_offsets(
+        &self,
+        topics: &[TopicId],
+        context: &ShareContext<'_>,
+    ) -> Result<ShareOutcome<StateToDelete>, ShareGroupError> {
         self.check_empty()?;
         let mut partitions = self.partitions.clone();
         let mut to_delete = StateToDelete::new();
         let all = self.partitions.all();
-        for topic in topics {
-            let Some((name, of_topic)) = all.get(topic) else { continue };
-            partitions.forget(*topic);
-            partitions.deleting.insert(*topic, name.clone());
-            to_delete.insert(*topic, (name.clone(), of_topic.clone()));
+        for &topic in topics {
+            let (name, of_topic) = match (all.get(&topic), self.partitions.deleting.get(&topic)) {
+                (Some(known), _) => known.clone(),
+                // It was tried before, and which of its partitions are left is not known.
+                (None, Some(name)) => {
+                    (name.clone(), (0..context.topics.partition_count(topic).unwrap_or(0)).collect())
+                }
+                (None, None) => continue,
+            };
+            partitions.forget(topic);
+            partitions.deleting.insert(topic, name.clone());
+            to_delete.insert(topic, (name, of_topic));
         }
         let mut outcome = ShareOutcome::reply(to_delete);
         if partitions != self.partitions {
@@ -81,10 +92,14 @@ impl ShareGroup {
         outcome
     }
 
-    /// What the share coordinator has to forget before the group is deleted.
-    pub fn state_to_delete(&self) -> Result<StateToDelete, ShareGroupError> {
-        self.check_empty()?;
-        Ok(self.partitions.all())
+    /// Marks every topic as being deleted, before the group is; what the share coordinator has to forget first.
+    pub fn delete_all_offsets(
+        &self,
+        context: &ShareContext<'_>,
+    ) -> Result<ShareOutcome<StateToDelete>, ShareGroupError> {
+        let begun = self.partitions.all().into_keys();
+        let topics: BTreeSet<TopicId> = begun.chain(self.partitions.deleting.keys().copied()).collect();
+        self.delete_offsets(&topics.into_iter().collect::<Vec<_>>(), context)
     }
 
     /// What takes the group out of the log, once it has no members.

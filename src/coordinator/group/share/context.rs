@@ -61,8 +61,8 @@ impl<R> ShareOutcome<R> {
 pub enum ShareSoftChange {
     /// A member was heard of.
     Session { member_id: Arc<str>, deadline: Duration },
-    /// The subscribed topics are those of this version of the metadata.
-    TopicsChecked { version: i64 },
+    /// Nothing is to be done, until a record or another version of the metadata comes.
+    Settled { version: i64 },
     /// Initialisation of these partitions has begun.
     Initializing { partitions: TopicPartitions, since: Duration },
 }

@@ -61,8 +61,8 @@ pub struct ShareGroup {
     pub(super) partitions: StatePartitions,
     /// When members that are not heard of any more are given up.
     pub(super) sessions: BTreeMap<Arc<str>, Duration>,
-    /// The version of the metadata that the subscribed topics were last compared with.
-    pub(super) topics_version: Option<i64>,
+    /// In this version of the metadata nothing is to be done for a member that has what its target says.
+    pub(super) settled_in: Option<i64>,
     pub(super) initializing_since: InitializingSince,
 }
 
@@ -78,7 +78,7 @@ impl ShareGroup {
             target: BTreeMap::new(),
             partitions: StatePartitions::default(),
             sessions: BTreeMap::new(),
-            topics_version: None,
+            settled_in: None,
             initializing_since: InitializingSince::default(),
         }
     }
@@ -136,12 +136,12 @@ impl ShareGroup {
             ShareSoftChange::Session { member_id, deadline } => {
                 self.sessions.insert(member_id, deadline);
             }
-            ShareSoftChange::TopicsChecked { version } => self.topics_version = Some(version),
+            ShareSoftChange::Settled { version } => self.settled_in = Some(version),
             ShareSoftChange::Initializing { partitions, since } => self.initializing_since.begin(&partitions, since),
         }
     }
 
-    /// Moves the deadline of a member's session, where it has one.
+    /// When a member that is not heard of is given up.
     pub(super) fn session_deadline(&self, member_id: &str) -> Option<Duration> {
         self.sessions.get(member_id).copied()
     }

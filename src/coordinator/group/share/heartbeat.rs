@@ -48,6 +48,11 @@ pub struct ShareHeartbeatReply {
 }
 
 impl ShareHeartbeat<'_> {
+    /// The member comes, or comes anew.
+    pub fn joins(&self) -> bool {
+        self.member_epoch == JOIN_EPOCH
+    }
+
     /// What is wrong with the request, whatever the group.
     pub fn check(&self, group_id: &str) -> Result<(), ShareGroupError> {
         let invalid = |text| Err(ShareGroupError::InvalidRequest(text));
@@ -85,27 +90,38 @@ impl ShareGroup {
         let mut next = Next::new(self);
 
         let is_new = before.is_none();
-        if before.as_deref().is_none_or(|before| !is_same_metadata(before, &after)) {
-            next.write(records::member(&self.group_id, &after));
+        let is_same = before.as_deref().is_some_and(|before| is_same_metadata(before, &after));
+        let version = context.topics.version();
+        let is_settled = self.settled_in == Some(version) && after.member_epoch == self.assignment_epoch;
+        let mut initialize = TopicPartitions::new();
+        if !is_same || !is_settled {
+            if !is_same {
+                next.write(records::member(&self.group_id, &after));
+            }
+            let subscribed_anew =
+                before.as_deref().is_none_or(|b| b.subscribed_topic_names != after.subscribed_topic_names);
+            next.update_epoch(context, subscribed_anew);
+            next.update_target(context);
+            next.reconcile(&after.member_id);
+            next.forget_deleted_topics(context);
+            initialize = next.begin_to_initialize(context);
+            if next.records.is_empty() && next.group().partitions.initializing.is_empty() {
+                next.soft.push(ShareSoftChange::Settled { version });
+            }
         }
-        let subscribed_anew =
-            before.as_deref().is_none_or(|b| b.subscribed_topic_names != after.subscribed_topic_names);
-        next.update_epoch(context, subscribed_anew);
-        next.update_target(context);
-        next.reconcile(&after.member_id);
-        next.forget_deleted_topics(context);
-        let initialize = next.begin_to_initialize(context);
 
         let state = next.group();
         let assigned =
             state.member(&after.member_id).map(|member| (member.member_epoch, Arc::clone(&member.assigned)));
         let (member_epoch, assigned) = assigned.unwrap_or_default();
+        // Who says all of itself has missed an answer, or begins anew.
+        let is_full = heartbeat.joins() || heartbeat.subscribed_topic_names.is_some();
         let changed = before.as_deref().is_none_or(|before| before.assigned != assigned);
         let reply = ShareHeartbeatReply {
             member_id: (*after.member_id).to_owned(),
             member_epoch,
             heartbeat_interval_ms: context.settings.heartbeat_interval_ms,
-            assignment: (heartbeat.member_epoch == JOIN_EPOCH || changed).then_some(assigned),
+            assignment: (is_full || changed).then_some(assigned),
             initialize,
             state_epoch: state.group_epoch,
         };
@@ -253,13 +269,7 @@ impl<'a> Next<'a> {
     /// assign.
     fn update_epoch(&mut self, context: &ShareContext<'_>, subscribed_anew: bool) {
         let group = self.group();
-        let version = context.topics.version();
-        let mut hash = group.metadata_hash;
-        if subscribed_anew || group.topics_version != Some(version) {
-            hash = group_hash(group.subscribed_topic_names().into_iter(), context.topics);
-            self.soft.push(ShareSoftChange::TopicsChecked { version });
-        }
-        let group = self.group();
+        let hash = group_hash(group.subscribed_topic_names().into_iter(), context.topics);
         let due = subscribed_anew || hash != group.metadata_hash || group.has_partitions_of_nobody(context);
         if due {
             let record = records::group_epoch(&group.group_id, group.group_epoch.saturating_add(1), hash);

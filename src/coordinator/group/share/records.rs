@@ -100,6 +100,7 @@ fn topics(assignment: &Assignment) -> Vec<AssignedTopic> {
 impl ShareGroup {
     /// Takes in a record of this group; of other kinds of groups' records nothing is taken.
     pub fn apply(&mut self, record: &GroupRecord) {
+        self.settled_in = None;
         match record {
             GroupRecord::ShareGroupMetadata(_, value) => {
                 (self.group_epoch, self.metadata_hash) =

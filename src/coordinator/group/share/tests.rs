@@ -266,21 +266,24 @@ fn offsets_are_altered_and_deleted_while_nobody_is_there() {
     world.join("m1", &["a"]);
     let offsets = [(id(1), "a".into(), vec![(0, Offset(5))])];
     assert_eq!(world.group.alter_offsets(&offsets, &world.context()).unwrap_err().code(), ErrorCode::NonEmptyGroup);
-    assert_eq!(world.group.delete_offsets(&[id(1)]).unwrap_err().code(), ErrorCode::NonEmptyGroup);
-    assert_eq!(world.group.state_to_delete().unwrap_err().code(), ErrorCode::NonEmptyGroup);
+    let refused = world.group.delete_offsets(&[id(1)], &world.context()).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::NonEmptyGroup);
     world.heartbeat("m1", -1, None).unwrap();
 
     let outcome = world.group.alter_offsets(&offsets, &world.context()).unwrap();
     let altered = world.take(outcome);
     assert_eq!(altered.offsets, BTreeMap::from([((id(1), 0), Offset(5))]));
     assert_eq!(altered.state_epoch, world.group.group_epoch());
-    let outcome = world.group.delete_offsets(&[id(1), id(2)]).unwrap();
-    let deleted = world.take(outcome);
-    assert_eq!(deleted.into_keys().collect::<Vec<_>>(), [id(1)]);
-    assert!(world.group.initialized().is_empty());
+    for _first_and_again in 0..2 {
+        let outcome = world.group.delete_offsets(&[id(1), id(2)], &world.context()).unwrap();
+        let to_delete = world.take(outcome);
+        assert_eq!(to_delete, BTreeMap::from([(id(1), ("a".into(), BTreeSet::from([0, 1])))]));
+        assert!(world.group.initialized().is_empty());
+    }
     let outcome = world.group.deleted_now(&[id(1)]);
     world.take(outcome);
-    assert!(world.group.state_to_delete().unwrap().is_empty());
+    let outcome = world.group.delete_all_offsets(&world.context()).unwrap();
+    assert!(world.take(outcome).is_empty());
     let outcome = ShareOutcome { records: world.group.tombstones(), ..ShareOutcome::reply(()) };
     world.take(outcome);
     assert!(world.group.is_gone() && world.replayed().is_gone());
