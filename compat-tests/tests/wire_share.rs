@@ -14,13 +14,16 @@ use kafka_protocol::messages::share_fetch_request::{
 use kafka_protocol::messages::share_fetch_response::PartitionData;
 use kafka_protocol::messages::{
     GroupId, IncrementalAlterConfigsRequest, ShareAcknowledgeRequest, ShareFetchRequest, ShareFetchResponse,
+    ShareGroupHeartbeatRequest, TopicName,
 };
 use ottla_compat_tests::Node;
 use ottla_compat_tests::batch::{Batch, parse};
+use ottla_compat_tests::classic_member::coordinator;
 use ottla_compat_tests::wait::eventually;
 use ottla_compat_tests::wire::{Wire, text};
 use uuid::Uuid;
 
+const UNKNOWN_SERVER_ERROR: i16 = -1;
 const NONE: i16 = 0;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const INVALID_REQUEST: i16 = 42;
@@ -32,6 +35,8 @@ const SHARE_SESSION_LIMIT_REACHED: i16 = 133;
 
 const GROUP: i8 = 32;
 
+const TOPIC: &str = "queue";
+
 const ACCEPT: i8 = 1;
 const RELEASE: i8 = 2;
 const REJECT: i8 = 3;
@@ -41,15 +46,15 @@ const ONE_REPLICA: &[(&str, &str)] =
     &[("share.coordinator.state.topic.replication.factor", "1"), ("share.coordinator.state.topic.min.isr", "1")];
 
 /// A node whose locks are short enough to wait for, with a topic of one partition that share groups read from its start.
-fn node_with(topic: &str) -> Result<(Node, Uuid)> {
-    node_and(topic, &[])
+fn node() -> Result<(Node, Uuid)> {
+    node_with(&[])
 }
 
-fn node_and(topic: &str, properties: &[(&str, &str)]) -> Result<(Node, Uuid)> {
+fn node_with(properties: &[(&str, &str)]) -> Result<(Node, Uuid)> {
     let node = Node::with(&[properties, ONE_REPLICA].concat());
     let mut wire = node.wire();
-    wire.create_topic(topic, 1, &[])?;
-    let id = wire.topic_id(topic)?;
+    wire.create_topic(TOPIC, 1, &[])?;
+    let id = wire.topic_id(TOPIC)?;
     Ok((node, id))
 }
 
@@ -67,7 +72,8 @@ fn from_earliest(wire: &mut Wire, group: &str) -> Result<()> {
     Ok(())
 }
 
-/// A member of a share group on a connection of its own, without membership: the broker that leads asks for none.
+/// A member of a share group on a connection of its own. It has joined once, so that the group has begun to read the
+/// topic, and lets its membership run out: the broker that leads asks for none.
 struct Member {
     wire: Wire,
     group: String,
@@ -80,7 +86,16 @@ impl Member {
     fn new(node: &Node, group: &str, topic: Uuid) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = format!("member-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { wire: node.wire(), group: group.into(), id, topic, epoch: 0 }
+        let mut wire = coordinator(node, group);
+        let joins = ShareGroupHeartbeatRequest::default()
+            .with_group_id(GroupId(text(group)))
+            .with_member_id(text(&id))
+            .with_subscribed_topic_names(Some(vec![TopicName(text(TOPIC))]));
+        eventually("the member has its partition", || {
+            let response = wire.call(1, &joins).expect("a response");
+            (!response.assignment?.topic_partitions.is_empty()).then_some(())
+        });
+        Self { wire, group: group.into(), id, topic, epoch: 0 }
     }
 
     fn request(&self) -> ShareFetchRequest {
@@ -157,10 +172,10 @@ fn acquired(partition: &PartitionData) -> Vec<(i64, i64, i16)> {
 
 #[test]
 fn records_are_acquired_accepted_and_gone() -> Result<()> {
-    let (node, topic) = node_with("queue")?;
+    let (node, topic) = node()?;
     let mut wire = node.wire();
     from_earliest(&mut wire, "workers")?;
-    wire.append("queue", 0, &Batch::of_values(&["a", "b", "c"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["a", "b", "c"]).encode())?;
     let mut member = Member::new(&node, "workers", topic);
     let found = eventually("records come", || {
         let found = member.poll().expect("a response");
@@ -172,26 +187,26 @@ fn records_are_acquired_accepted_and_gone() -> Result<()> {
     assert_eq!(acquired(&other.poll()?), [], "they are the first one's");
     assert_eq!(member.acknowledge(&[(0, 2, &[ACCEPT])])?, NONE);
     assert_eq!(acquired(&other.poll()?), []);
-    wire.append("queue", 0, &Batch::of_values(&["d"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["d"]).encode())?;
     assert_eq!(other.acquire(), [(3, 3, 1)]);
     Ok(())
 }
 
 #[test]
 fn a_group_begins_at_the_end_unless_it_is_told_otherwise() -> Result<()> {
-    let (node, topic) = node_with("queue")?;
+    let (node, topic) = node()?;
     let mut wire = node.wire();
-    wire.append("queue", 0, &Batch::of_values(&["before"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["before"]).encode())?;
     let mut member = Member::new(&node, "late", topic);
     assert_eq!(acquired(&member.poll()?), []);
-    wire.append("queue", 0, &Batch::of_values(&["after"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["after"]).encode())?;
     assert_eq!(member.acquire(), [(1, 1, 1)]);
     Ok(())
 }
 
 #[test]
 fn a_long_poll_wakes_when_a_record_arrives_or_is_given_back() -> Result<()> {
-    let (node, topic) = node_with("queue")?;
+    let (node, topic) = node()?;
     from_earliest(&mut node.wire(), "workers")?;
     let (mut holder, mut waiter) = (Member::new(&node, "workers", topic), Member::new(&node, "workers", topic));
     holder.poll()?;
@@ -199,7 +214,7 @@ fn a_long_poll_wakes_when_a_record_arrives_or_is_given_back() -> Result<()> {
     let begin = Instant::now();
     let request = patient(&holder);
     holder.wire.send(1, &request)?;
-    node.wire().append("queue", 0, &Batch::of_values(&["wake up"]).encode())?;
+    node.wire().append(TOPIC, 0, &Batch::of_values(&["wake up"]).encode())?;
     let woken = holder.wire.receive::<ShareFetchRequest>(1)?;
     holder.epoch += 1;
     assert_eq!(acquired(&woken.responses[0].partitions[0]), [(0, 0, 1)]);
@@ -215,10 +230,10 @@ fn a_long_poll_wakes_when_a_record_arrives_or_is_given_back() -> Result<()> {
 
 #[test]
 fn each_record_has_its_own_fate() -> Result<()> {
-    let (node, topic) = node_with("queue")?;
+    let (node, topic) = node()?;
     let mut wire = node.wire();
     from_earliest(&mut wire, "workers")?;
-    wire.append("queue", 0, &Batch::of_values(&["a", "b", "c", "d"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["a", "b", "c", "d"]).encode())?;
     let mut member = Member::new(&node, "workers", topic);
     assert_eq!(member.acquire(), [(0, 3, 1)]);
     assert_eq!(member.acknowledge(&[(0, 3, &[ACCEPT, RELEASE, REJECT, RELEASE])])?, NONE);
@@ -232,13 +247,13 @@ fn each_record_has_its_own_fate() -> Result<()> {
 
 #[test]
 fn acknowledgements_ride_along_with_a_fetch() -> Result<()> {
-    let (node, topic) = node_with("queue")?;
+    let (node, topic) = node()?;
     let mut wire = node.wire();
     from_earliest(&mut wire, "workers")?;
-    wire.append("queue", 0, &Batch::of_values(&["a", "b"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["a", "b"]).encode())?;
     let mut member = Member::new(&node, "workers", topic);
     assert_eq!(member.acquire(), [(0, 1, 1)]);
-    wire.append("queue", 0, &Batch::of_values(&["c"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["c"]).encode())?;
     let acknowledge = |first, last, ack| {
         AcknowledgementBatch::default()
             .with_first_offset(first)
@@ -266,10 +281,10 @@ fn acknowledgements_ride_along_with_a_fetch() -> Result<()> {
 
 #[test]
 fn acknowledgements_that_make_no_sense_change_nothing() -> Result<()> {
-    let (node, topic) = node_with("queue")?;
+    let (node, topic) = node()?;
     let mut wire = node.wire();
     from_earliest(&mut wire, "workers")?;
-    wire.append("queue", 0, &Batch::of_values(&["a", "b", "c"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["a", "b", "c"]).encode())?;
     let mut member = Member::new(&node, "workers", topic);
     let mut other = Member::new(&node, "workers", topic);
     assert_eq!(member.acquire(), [(0, 2, 1)]);
@@ -290,7 +305,7 @@ fn acknowledgements_that_make_no_sense_change_nothing() -> Result<()> {
 
 #[test]
 fn partitions_that_are_not_there_are_named() -> Result<()> {
-    let (node, topic) = node_with("queue")?;
+    let (node, topic) = node()?;
     let mut member = Member::new(&node, "workers", topic);
     let mut request = member.request();
     request.topics[0].partitions[0].partition_index = 7;
@@ -310,7 +325,7 @@ fn partitions_that_are_not_there_are_named() -> Result<()> {
 
 #[test]
 fn sessions_are_checked() -> Result<()> {
-    let (node, topic) = node_with("queue")?;
+    let (node, topic) = node()?;
     let mut member = Member::new(&node, "workers", topic);
     let error = |member: &mut Member, request: &ShareFetchRequest| {
         Ok::<_, anyhow::Error>(member.wire.call(1, request)?.error_code)
@@ -343,7 +358,7 @@ fn sessions_are_checked() -> Result<()> {
 
 #[test]
 fn a_broker_holds_no_more_sessions_than_it_is_told_to() -> Result<()> {
-    let (node, topic) = node_and("queue", &[("group.share.max.share.sessions", "1")])?;
+    let (node, topic) = node_with(&[("group.share.max.share.sessions", "1")])?;
     let mut first = Member::new(&node, "workers", topic);
     let mut second = Member::new(&node, "workers", topic);
     first.poll()?;
@@ -358,13 +373,13 @@ fn a_broker_holds_no_more_sessions_than_it_is_told_to() -> Result<()> {
 
 #[test]
 fn partitions_are_forgotten() -> Result<()> {
-    let (node, topic) = node_with("queue")?;
+    let (node, topic) = node()?;
     let mut member = Member::new(&node, "workers", topic);
     member.poll()?;
     let forgotten = ForgottenTopic::default().with_topic_id(topic).with_partitions(vec![0]);
     let request = member.request().with_topics(vec![]).with_forgotten_topics_data(vec![forgotten]);
     member.call(&request)?;
-    node.wire().append("queue", 0, &Batch::of_values(&["a"]).encode())?;
+    node.wire().append(TOPIC, 0, &Batch::of_values(&["a"]).encode())?;
     let request = member.request().with_topics(vec![]);
     let response = member.call(&request)?;
     assert_eq!((response.error_code, response.responses.len()), (NONE, 0));
@@ -374,23 +389,67 @@ fn partitions_are_forgotten() -> Result<()> {
 
 #[test]
 fn what_a_member_holds_is_given_back_at_the_end_of_its_session() -> Result<()> {
-    let (node, topic) = node_with("queue")?;
+    let (node, topic) = node()?;
     let mut wire = node.wire();
     from_earliest(&mut wire, "workers")?;
-    wire.append("queue", 0, &Batch::of_values(&["a", "b"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["a", "b"]).encode())?;
     let mut closing = Member::new(&node, "workers", topic);
     assert_eq!(closing.acquire(), [(0, 1, 1)]);
     let close = closing.request().with_share_session_epoch(-1).with_topics(vec![]);
     assert_eq!(closing.wire.call(1, &close)?.error_code, NONE);
     let mut dying = Member::new(&node, "workers", topic);
-    assert_eq!(dying.acquire(), [(0, 1, 1)], "the delivery before does not count");
+    assert_eq!(dying.acquire(), [(0, 1, 2)]);
     drop(dying);
     let mut last = Member::new(&node, "workers", topic);
-    assert_eq!(last.acquire(), [(0, 1, 1)]);
+    assert_eq!(last.acquire(), [(0, 1, 3)]);
     let close = last.acknowledge_request(&[(0, 0, &[ACCEPT])]).with_share_session_epoch(-1);
     let response = last.wire.call(1, &close)?;
     assert_eq!(response.responses[0].partitions[0].error_code, NONE);
+    assert_eq!(Member::new(&node, "workers", topic).acquire(), [(1, 1, 4)]);
+    Ok(())
+}
+
+#[test]
+fn a_record_that_ends_its_consumers_is_given_up() -> Result<()> {
+    let (node, topic) = node_with(&[("group.share.delivery.count.limit", "2")])?;
+    let mut wire = node.wire();
+    from_earliest(&mut wire, "workers")?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["poison"]).encode())?;
+    for delivery in 1..=2 {
+        assert_eq!(Member::new(&node, "workers", topic).acquire(), [(0, 0, delivery)]);
+    }
+    wire.append(TOPIC, 0, &Batch::of_values(&["good"]).encode())?;
     assert_eq!(Member::new(&node, "workers", topic).acquire(), [(1, 1, 1)]);
+    Ok(())
+}
+
+/// Leaving is one thing, the share session another.
+#[test]
+fn who_has_left_may_still_acknowledge() -> Result<()> {
+    let (node, topic) = node()?;
+    let mut wire = node.wire();
+    from_earliest(&mut wire, "workers")?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["a"]).encode())?;
+    let mut member = Member::new(&node, "workers", topic);
+    assert_eq!(member.acquire(), [(0, 0, 1)]);
+    let leaves = ShareGroupHeartbeatRequest::default()
+        .with_group_id(GroupId(text("workers")))
+        .with_member_id(text(&member.id))
+        .with_member_epoch(-1);
+    assert_eq!(member.wire.call(1, &leaves)?.error_code, NONE);
+    assert_eq!(member.acknowledge(&[(0, 0, &[ACCEPT])])?, NONE);
+    Ok(())
+}
+
+#[test]
+fn a_group_that_is_not_there_gets_no_records_and_leaves_no_trace() -> Result<()> {
+    let (node, topic) = node()?;
+    let member = Member::new(&node, "workers", topic);
+    let mut wire = node.wire();
+    wire.append(TOPIC, 0, &Batch::of_values(&["a"]).encode())?;
+    let request = member.request().with_group_id(Some(GroupId(text("nobody"))));
+    let response = wire.call(1, &request)?;
+    assert_eq!(response.responses[0].partitions[0].error_code, UNKNOWN_SERVER_ERROR, "{response:?}");
     Ok(())
 }
 
@@ -401,27 +460,27 @@ fn locks_run_out_and_records_are_given_up() -> Result<()> {
         ("group.share.min.record.lock.duration.ms", "1000"),
         ("group.share.delivery.count.limit", "2"),
     ];
-    let (node, topic) = node_and("queue", &short)?;
+    let (node, topic) = node_with(&short)?;
     let mut wire = node.wire();
     from_earliest(&mut wire, "workers")?;
-    wire.append("queue", 0, &Batch::of_values(&["poison"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["poison"]).encode())?;
     let mut member = Member::new(&node, "workers", topic);
     assert_eq!(member.acquire(), [(0, 0, 1)]);
     assert_eq!(member.acquire(), [(0, 0, 2)], "the lock has run out");
     eventually("it is given up", || {
         (member.acknowledge(&[(0, 0, &[ACCEPT])]).expect("a response") != INVALID_RECORD_STATE).then_some(())
     });
-    wire.append("queue", 0, &Batch::of_values(&["good"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["good"]).encode())?;
     assert_eq!(member.acquire(), [(1, 1, 1)]);
     Ok(())
 }
 
 #[test]
 fn state_survives_a_kill() -> Result<()> {
-    let (mut node, topic) = node_with("queue")?;
+    let (mut node, topic) = node()?;
     let mut wire = node.wire();
     from_earliest(&mut wire, "workers")?;
-    wire.append("queue", 0, &Batch::of_values(&["a", "b", "c", "d"]).encode())?;
+    wire.append(TOPIC, 0, &Batch::of_values(&["a", "b", "c", "d"]).encode())?;
     let mut member = Member::new(&node, "workers", topic);
     assert_eq!(member.acquire(), [(0, 3, 1)]);
     assert_eq!(member.acknowledge(&[(0, 0, &[ACCEPT]), (2, 2, &[RELEASE])])?, NONE);

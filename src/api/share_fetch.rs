@@ -30,6 +30,7 @@ use crate::protocol::piece::Piece;
 use crate::protocol::share_fetch_response::{
     ShareError, ShareFetchResponse, ShareFetchedPartition, ShareFetchedTopic,
 };
+use crate::quota::QuotaKind;
 use crate::replication::watch::ReadySet;
 
 const RENEW_SINCE: i16 = 2;
@@ -57,6 +58,7 @@ struct ShareFetch {
     max_bytes: usize,
     min_bytes: u64,
     max_wait: Duration,
+    found_bytes: usize,
     answers: BTreeMap<SharedTopicPartition, Answer>,
 }
 
@@ -108,6 +110,9 @@ impl ShareFetch {
             FINAL_EPOCH => sessions.check(&session).map(|()| Vec::new())?,
             epoch => sessions.resume(&session, epoch, named, forgotten)?,
         };
+        let max_bytes = cx.services().config.fetch_max_bytes.min(base.max_bytes.max(0) as u32) as usize;
+        let quotas = cx.quotas();
+        let quota = quotas.as_ref().and_then(|quotas| quotas.meter(QuotaKind::Fetch));
         let allows_renew = is_renew_ack && cx.version >= RENEW_SINCE;
         let under_way = share_request::acknowledge(cx, &session, epoch, acknowledgements, allows_renew);
         let fetch = Self {
@@ -121,9 +126,10 @@ impl ShareFetch {
             },
             batch_size: base.batch_size.max(1).into(),
             max_records: base.max_records.max(0).into(),
-            max_bytes: cx.services().config.fetch_max_bytes.min(base.max_bytes.max(0) as u32) as usize,
+            max_bytes: quota.map_or(max_bytes, |quota| max_bytes.min(quota.max_at_once() as usize)),
             min_bytes: base.min_bytes.max(0) as u64,
             max_wait: Duration::from_millis(base.max_wait_ms.max(0) as u64),
+            found_bytes: 0,
             answers: BTreeMap::new(),
         };
         Ok((fetch, under_way))
@@ -217,6 +223,7 @@ impl ShareFetch {
                     records_left -= acquired.map(|one| one.last_offset - one.first_offset + 1).sum::<i64>();
                     let bytes = fetched.records.as_ref().map_or(0, |slice| slice.size_bytes);
                     bytes_left = bytes_left.saturating_sub(bytes);
+                    self.found_bytes += bytes;
                     self.count_bytes(led.shared(), bytes);
                     self.answers.entry(led.shared()).or_default().fetched = fetched;
                 }
@@ -237,6 +244,8 @@ impl ShareFetch {
 
     fn finish(self) -> ShareFetchResponse {
         let shares = &self.cx.services().shares;
+        // The records are the member's: it gets them even if they are too many, and waits with its next request.
+        let throttle_time_ms = self.cx.charge(QuotaKind::Fetch, self.found_bytes as f64);
         let mut leaders = CurrentLeaders::new(&self.cx);
         let mut responses: Vec<ShareFetchedTopic> = Vec::new();
         for ((topic_id, partition_index), answer) in self.answers {
@@ -265,7 +274,7 @@ impl ShareFetch {
             rack: endpoint.rack,
         });
         ShareFetchResponse {
-            throttle_time_ms: 0,
+            throttle_time_ms,
             error: ShareError::NONE,
             acquisition_lock_timeout_ms: shares.config(&self.session.group_id).share_record_lock_duration_ms,
             responses,

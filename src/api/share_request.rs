@@ -1,10 +1,7 @@
 //! What ShareFetch and ShareAcknowledge have in common: whose request it is, and the acknowledgements that it brings.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::RequestContext;
 use crate::coordinator::share::share_partition::{AckType, Acknowledgement, Span};
@@ -22,38 +19,31 @@ const MAX_MEMBER_ID_BYTES: usize = 36;
 pub(super) struct ConnectionShareSessions {
     shares: Arc<SharePartitions>,
     connection: u64,
-    sessions: Mutex<HashSet<SessionKey>>,
+    has_opened: AtomicBool,
 }
 
 impl ConnectionShareSessions {
     pub(super) fn new(shares: &Arc<SharePartitions>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let connection = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { shares: Arc::clone(shares), connection, sessions: Mutex::default() }
+        Self { shares: Arc::clone(shares), connection, has_opened: AtomicBool::new(false) }
     }
 
-    /// Opens a session that lives with this connection; as many as there may be in all.
+    /// Opens a session that lives with this connection.
     pub(super) fn open(
         &self,
         key: &SessionKey,
         partitions: Vec<SharedTopicPartition>,
     ) -> Result<Vec<SharedTopicPartition>, ErrorCode> {
-        let fetched = self.shares.sessions.open(key, partitions, self.connection)?;
-        self.sessions.lock().insert(key.clone());
-        Ok(fetched)
-    }
-
-    /// Closes a session, whichever connection opened it.
-    pub(super) fn close(&self, key: &SessionKey) {
-        self.shares.sessions.close(key);
-        self.sessions.lock().remove(key);
+        self.has_opened.store(true, Ordering::Relaxed);
+        self.shares.sessions.open(key, partitions, self.connection)
     }
 }
 
 impl Drop for ConnectionShareSessions {
     fn drop(&mut self) {
-        for session in self.sessions.get_mut().drain() {
-            self.shares.connection_closed(&session, self.connection);
+        if *self.has_opened.get_mut() {
+            self.shares.connection_closed(self.connection);
         }
     }
 }
@@ -134,7 +124,7 @@ pub(super) fn acknowledge(
         under_way.push((partition, taken));
     }
     if epoch == FINAL_EPOCH {
-        cx.connection.share_sessions.close(session);
+        shares.sessions.close(session);
         under_way.extend(shares.release(session));
     }
     under_way

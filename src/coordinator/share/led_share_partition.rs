@@ -12,12 +12,13 @@ use super::share_partition::{AcquireMode, AcquireRequest, ShareLimits, SharePart
 use super::share_session::SharedTopicPartition;
 use crate::config::GroupConfig;
 use crate::error::ErrorCode;
-use crate::ids::LeaderEpoch;
+use crate::ids::{LeaderEpoch, Offset};
 use crate::io::FileSlice;
 use crate::log::batch_list::BatchList;
 use crate::protocol::share_fetch_response::AcquiredRecords;
 use crate::replication::watch::Watchers;
 use crate::replication::{FetchRead, Partition, Visibility};
+use crate::time::Clock;
 
 /// What a member asks of one partition.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub struct LedSharePartition {
     pub(super) leader_epoch: LeaderEpoch,
     pub(super) state_epoch: i32,
     state: Mutex<InFlight>,
+    /// Held by the one fetch that reads the log, which may take a disk's time: who acknowledges does not wait for it.
+    fetching: Mutex<()>,
     /// Told when records are given back, or room is made for more.
     watchers: Watchers,
     /// Another life of the share partition has begun: this one is over.
@@ -76,6 +79,7 @@ impl LedSharePartition {
             leader_epoch,
             state_epoch,
             state: Mutex::new(InFlight { machine, timer: None, last_used: now }),
+            fetching: Mutex::new(()),
             watchers: Watchers::default(),
             is_fenced: AtomicBool::new(false),
         }
@@ -123,24 +127,21 @@ impl LedSharePartition {
         self.replica.log().bytes_between(fetch_offset, end).unwrap_or(u64::MAX)
     }
 
-    /// Reads at the first record that may be acquired, and acquires.
+    /// Reads at the first record that may be acquired, and acquires. Waits for the disk, and for who fetches already.
     pub(super) fn fetch(
         &self,
-        state: &mut InFlight,
         read: &ShareRead,
         config: &GroupConfig,
-        now: Duration,
+        clock: &dyn Clock,
     ) -> Result<ShareFetched, ErrorCode> {
+        let _turn = self.fetching.lock();
         if !self.is_current() {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
         let limits = limits_of(config);
-        state.last_used = now;
-        state.machine.move_log_start(self.replica.log().log_start_offset());
-        if !state.machine.can_acquire(&limits) {
+        let Some(fetch_offset) = self.next_fetch_offset(&limits, clock.monotonic()) else {
             return Ok(ShareFetched::default());
-        }
-        let fetch_offset = state.machine.next_fetch_offset();
+        };
         let found = self.replica.read(&FetchRead {
             offset: fetch_offset,
             max_bytes: read.max_bytes,
@@ -175,14 +176,23 @@ impl LedSharePartition {
             batch_size: read.batch_size,
             max_records: read.max_records,
             fetch_offset,
-            now,
+            now: clock.monotonic(),
         };
-        let acquired = state.machine.acquire(&request, &limits, &spans, &unwanted);
+        // Only fetches move the end of what is in flight, so that the log was read at the right place.
+        let acquired = self.state().machine.acquire(&request, &limits, &spans, &unwanted);
         let (Some(first), Some(last)) = (acquired.first(), acquired.last()) else {
             return Ok(ShareFetched::default());
         };
         let records = batches.covering(first.first_offset, last.last_offset);
         Ok(ShareFetched { records, acquired })
+    }
+
+    /// Where to read; nowhere if nothing may be acquired.
+    fn next_fetch_offset(&self, limits: &ShareLimits, now: Duration) -> Option<Offset> {
+        let mut state = self.state();
+        state.last_used = now;
+        state.machine.move_log_start(self.replica.log().log_start_offset());
+        state.machine.can_acquire(limits).then(|| state.machine.next_fetch_offset())
     }
 
     /// Nothing is held or on its way, and nobody has come for a while.

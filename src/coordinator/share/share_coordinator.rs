@@ -117,7 +117,7 @@ impl ShareCoordinator {
     }
 
     /// What is known of a share partition, for its leader; leaders of earlier epochs write no more.
-    pub async fn take_over(&self, key: &ShareKey, epoch: LeaderEpoch) -> Result<Option<ShareState>, ErrorCode> {
+    pub async fn take_over(&self, key: &ShareKey, epoch: LeaderEpoch) -> Result<ShareState, ErrorCode> {
         self.decide(key, |shard, _| shard.read_as_leader(key.clone(), epoch)).await
     }
 

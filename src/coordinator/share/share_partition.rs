@@ -16,8 +16,7 @@
 //! | available | a fetch                                | acquired by a member, under a lock that runs out         |
 //! | acquired  | accept                                 | acknowledged                                             |
 //! | acquired  | reject, gap                            | archived                                                 |
-//! | acquired  | release, the lock runs out             | available; archived at the limit of deliveries           |
-//! | acquired  | the member's session ends              | available, the delivery not counted                      |
+//! | acquired  | release, the lock or the session ends  | available; archived at the limit of deliveries           |
 //! | acquired  | renew (KIP-1222)                       | acquired, under a new lock                               |
 //! | available | no such record in the log any more     | archived                                                 |
 //!
@@ -210,16 +209,11 @@ impl SharePartition {
     /// A change was written, or could not be.
     pub fn complete(&mut self, id: ChangeId, is_written: bool) {
         self.runs.update_all(|run| {
-            let RunState::Changing { to, change, lock, count_before } = &run.state else { return };
+            let RunState::Changing { to, change, lock } = &run.state else { return };
             if *change != id {
                 return;
             }
-            if is_written {
-                run.state = (*to).into();
-            } else {
-                run.delivery_count = *count_before;
-                run.state = RunState::Acquired(lock.clone());
-            }
+            run.state = if is_written { (*to).into() } else { RunState::Acquired(lock.clone()) };
         });
         self.advance_start();
     }

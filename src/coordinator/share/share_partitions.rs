@@ -24,7 +24,7 @@ use super::records::ShareKey;
 use super::share_coordinator::ShareCoordinator;
 use super::share_partition::{Acknowledgement, SharePartition, StateChange};
 use super::share_session::{SessionKey, ShareSessions, SharedTopicPartition};
-use super::share_state_shard::{NO_STATE_EPOCH, WriteState};
+use super::share_state_shard::{ShareState, WriteState};
 use crate::config::{GroupConfig, ShareAutoOffsetReset};
 use crate::error::ErrorCode;
 use crate::ids::{LeaderEpoch, Offset};
@@ -141,14 +141,14 @@ impl SharePartitions {
         self.partitions.lock().get(&key)?.get().filter(|led| led.is_current()).cloned()
     }
 
-    /// Acquires for a member what there is to be had.
+    /// Acquires for a member what there is to be had. Waits for the disk.
     pub fn fetch(&self, led: &Arc<LedSharePartition>, read: &ShareRead) -> Result<ShareFetched, ErrorCode> {
-        let now = self.clock.monotonic();
-        let config = self.config(&led.key.group_id);
-        let mut state = led.state();
-        let fetched = led.fetch(&mut state, read, &config, now)?;
+        let fetched = led.fetch(read, &self.config(&led.key.group_id), &*self.clock)?;
         if !fetched.acquired.is_empty() {
-            self.set_timer(led, &mut state, now + limits_of(&config).lock_duration);
+            let mut state = led.state();
+            if let Some(deadline) = state.machine.next_lock_deadline() {
+                self.set_timer(led, &mut state, deadline);
+            }
         }
         Ok(fetched)
     }
@@ -174,21 +174,22 @@ impl SharePartitions {
     /// Gives back what a member of a group holds.
     pub fn release(self: &Arc<Self>, session: &SessionKey) -> Vec<(SharedTopicPartition, Acknowledging)> {
         let of_group = self.loaded(|key| key.group_id == *session.group_id);
+        let limits = limits_of(&self.config(&session.group_id));
         let mut released = Vec::new();
         for led in of_group {
             let mut state = led.state();
-            if let Some(change) = state.machine.release_member(&session.member_id) {
+            if let Some(change) = state.machine.release_member(&session.member_id, &limits) {
                 released.push((led.shared(), self.persist(&led, &mut state, change)));
             }
         }
         released
     }
 
-    /// The session of a connection that is gone is over, if it still is that connection's.
-    pub fn connection_closed(self: &Arc<Self>, session: &SessionKey, connection: u64) {
+    /// The sessions of a connection that is gone are over.
+    pub fn connection_closed(self: &Arc<Self>, connection: u64) {
         // Without a runtime the process is about to end, and every lock with it.
         let is_running = tokio::runtime::Handle::try_current().is_ok();
-        if self.sessions.close_with(session, connection) && is_running {
+        for session in self.sessions.close_of(connection).iter().filter(|_| is_running) {
             let released = self.release(session);
             debug!(group = %session.group_id, member = %session.member_id, partitions = released.len(), "share session closed");
         }
@@ -215,17 +216,17 @@ impl SharePartitions {
         epoch: LeaderEpoch,
     ) -> Result<Arc<LedSharePartition>, ErrorCode> {
         let state = self.coordinator.take_over(&key, epoch).await.map_err(share_code)?;
-        let (state_epoch, start_offset, batches) = match state {
-            Some(state) => (state.state_epoch, state.start_offset, state.batches),
-            None => (NO_STATE_EPOCH, Offset::NONE, Vec::new()),
-        };
+        let ShareState { state_epoch, start_offset, batches, .. } = state;
         let log_end = replica.log().log_end_offset();
         let machine = if start_offset == Offset::NONE {
             let start_offset = self.first_offset(&key, &replica).await?;
             self.write_start(&key, state_epoch, epoch, start_offset).await?;
             SharePartition::new(start_offset, &[])
         } else if start_offset > log_end {
-            warn!(partition = %replica.id, group = key.group_id, %start_offset, %log_end, "the log has lost what was delivered");
+            warn!(partition = %replica.id, group = key.group_id, %start_offset, %log_end, "a share group goes on behind the log's end");
+            // Written down too: what comes would be skipped once the log is that long.
+            self.coordinator.initialize(&key, state_epoch, log_end).await.map_err(share_code)?;
+            self.coordinator.take_over(&key, epoch).await.map_err(share_code)?;
             SharePartition::new(log_end, &[])
         } else {
             SharePartition::new(start_offset, &batches)

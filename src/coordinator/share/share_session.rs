@@ -112,11 +112,10 @@ impl ShareSessions {
         self.sessions.lock().remove(key).is_some()
     }
 
-    /// Closes the session if it still lives with that connection.
-    pub fn close_with(&self, key: &SessionKey, connection: u64) -> bool {
+    /// Closes the sessions that live with a connection; whose they were.
+    pub fn close_of(&self, connection: u64) -> Vec<SessionKey> {
         let mut sessions = self.sessions.lock();
-        let lives = sessions.get(key).is_some_and(|session| session.connection == connection);
-        lives && sessions.remove(key).is_some()
+        sessions.extract_if(|_, session| session.connection == connection).map(|(key, _)| key).collect()
     }
 }
 
@@ -149,8 +148,8 @@ mod tests {
         assert_eq!(sessions.resume(&key("a"), 1, [], []), Ok(vec![partition(0)]));
         assert_eq!(sessions.resume(&key("a"), 1, [], []), Err(ErrorCode::InvalidShareSessionEpoch));
         assert_eq!(sessions.open(&key("a"), [], 8), Ok(vec![]), "its own place");
-        assert!(!sessions.close_with(&key("a"), 7), "it has moved");
-        assert!(sessions.close_with(&key("a"), 8));
+        assert_eq!(sessions.close_of(7), [], "it has moved");
+        assert_eq!(sessions.close_of(8), [key("a")]);
         assert!(!sessions.close(&key("a")));
     }
 

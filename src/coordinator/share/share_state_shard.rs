@@ -20,8 +20,6 @@ use crate::error::ErrorCode;
 use crate::ids::{LeaderEpoch, Offset, TopicId};
 use crate::time::TimestampMs;
 
-/// A share partition that was never initialized has this state epoch.
-pub const NO_STATE_EPOCH: i32 = 0;
 /// Where the number of offsets that are done with is not known.
 pub const NO_COUNT: i32 = -1;
 /// New snapshots of unused share partitions are written where this many times more records lie in the log than are
@@ -119,18 +117,19 @@ impl ShareStateShard {
         (one_record(ShareRecord::ShareSnapshot(key, Some(snapshot))), Ok(()))
     }
 
-    /// The leader of a share partition takes its state over; a leader of an earlier epoch writes no more.
+    /// The leader of a share partition takes its state over; a leader of an earlier epoch writes no more. Without a group
+    /// that has begun to read it there is none: fetching makes no state.
     pub fn read_as_leader(
         &self,
         key: ShareKey,
         leader_epoch: LeaderEpoch,
-    ) -> (Decision<Self>, Result<Option<ShareState>, ErrorCode>) {
-        let Some(state) = self.states.get(&key) else { return (Decision::default(), Ok(None)) };
+    ) -> (Decision<Self>, Result<ShareState, ErrorCode>) {
+        let Some(state) = self.states.get(&key) else { return (Decision::default(), Err(ErrorCode::InvalidRequest)) };
         if state.leader_epoch > leader_epoch {
             return (Decision::default(), Err(ErrorCode::FencedLeaderEpoch));
         }
         if state.leader_epoch == leader_epoch {
-            return (Decision::default(), Ok(Some(state.clone())));
+            return (Decision::default(), Ok(state.clone()));
         }
         let update = ShareUpdateValue {
             snapshot_epoch: state.snapshot_epoch,
@@ -140,45 +139,41 @@ impl ShareStateShard {
             delivery_complete_count: state.delivery_complete_count,
         };
         let taken_over = ShareState { leader_epoch, ..state.clone() };
-        (one_record(ShareRecord::ShareUpdate(key, Some(update))), Ok(Some(taken_over)))
+        (one_record(ShareRecord::ShareUpdate(key, Some(update))), Ok(taken_over))
     }
 
-    /// The leader of a share partition writes what has changed.
+    /// The leader of a share partition writes what has changed; in vain once the state is deleted.
     pub fn write(&self, key: ShareKey, write: &WriteState, now: Now) -> (Decision<Self>, Result<(), ErrorCode>) {
-        let state = self.states.get(&key);
-        if state.is_some_and(|state| state.leader_epoch > write.leader_epoch) {
-            return (Decision::default(), Err(ErrorCode::FencedLeaderEpoch));
+        let refused = |code| (Decision::default(), Err(code));
+        let Some(state) = self.states.get(&key) else { return refused(ErrorCode::InvalidRequest) };
+        if state.leader_epoch > write.leader_epoch {
+            return refused(ErrorCode::FencedLeaderEpoch);
         }
-        if state.is_some_and(|state| state.state_epoch > write.state_epoch) {
-            return (Decision::default(), Err(ErrorCode::FencedStateEpoch));
+        if state.state_epoch > write.state_epoch {
+            return refused(ErrorCode::FencedStateEpoch);
         }
-        let record = match state {
-            Some(state) if state.updates < self.config.updates_per_snapshot => {
-                let update = ShareUpdateValue {
-                    snapshot_epoch: state.snapshot_epoch,
-                    leader_epoch: write.leader_epoch.0,
-                    start_offset: write.start_offset.0,
-                    state_batches: raw(&write.batches),
-                    delivery_complete_count: write.delivery_complete_count,
-                };
-                ShareRecord::ShareUpdate(key, Some(update))
-            }
-            _ => {
-                let start_offset =
-                    state.map_or(write.start_offset, |state| later(state.start_offset, write.start_offset));
-                let older = state.map_or(&[][..], |state| &state.batches);
-                let snapshot = ShareSnapshotValue {
-                    snapshot_epoch: state.map_or(0, |state| state.snapshot_epoch.saturating_add(1)),
-                    state_epoch: write.state_epoch,
-                    leader_epoch: write.leader_epoch.0,
-                    start_offset: start_offset.0,
-                    create_timestamp_ms: state.map_or(now.wall_ms, |state| state.created_ms),
-                    write_timestamp_ms: now.wall_ms,
-                    state_batches: raw(&overlay(older, &write.batches, start_offset)),
-                    delivery_complete_count: write.delivery_complete_count,
-                };
-                ShareRecord::ShareSnapshot(key, Some(snapshot))
-            }
+        let record = if state.updates < self.config.updates_per_snapshot {
+            let update = ShareUpdateValue {
+                snapshot_epoch: state.snapshot_epoch,
+                leader_epoch: write.leader_epoch.0,
+                start_offset: write.start_offset.0,
+                state_batches: raw(&write.batches),
+                delivery_complete_count: write.delivery_complete_count,
+            };
+            ShareRecord::ShareUpdate(key, Some(update))
+        } else {
+            let start_offset = later(state.start_offset, write.start_offset);
+            let snapshot = ShareSnapshotValue {
+                snapshot_epoch: state.snapshot_epoch.saturating_add(1),
+                state_epoch: write.state_epoch,
+                leader_epoch: write.leader_epoch.0,
+                start_offset: start_offset.0,
+                create_timestamp_ms: state.created_ms,
+                write_timestamp_ms: now.wall_ms,
+                state_batches: raw(&overlay(&state.batches, &write.batches, start_offset)),
+                delivery_complete_count: write.delivery_complete_count,
+            };
+            ShareRecord::ShareSnapshot(key, Some(snapshot))
         };
         (one_record(record), Ok(()))
     }

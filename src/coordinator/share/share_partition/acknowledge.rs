@@ -95,29 +95,25 @@ impl SharePartition {
             let span = Span::new(span.first.max(self.start_offset), span.last);
             match ack {
                 AckType::Renew => self.renew(span, now + limits.lock_duration),
-                AckType::Accept => self.begin(span, id, &mut batches, |count| (DeliveryState::Acknowledged, count)),
-                AckType::Gap | AckType::Reject => {
-                    self.begin(span, id, &mut batches, |count| (DeliveryState::Archived, count));
-                }
-                AckType::Release => {
-                    self.begin(span, id, &mut batches, |count| (released(count, limits), count));
-                }
+                AckType::Accept => self.begin(span, id, &mut batches, |_| DeliveryState::Acknowledged),
+                AckType::Gap | AckType::Reject => self.begin(span, id, &mut batches, |_| DeliveryState::Archived),
+                AckType::Release => self.begin(span, id, &mut batches, |count| released(count, limits)),
             }
         }
         Ok((!batches.is_empty()).then(|| self.change(batches, id)))
     }
 
-    /// The member's session is over: what it holds is given back. It never saw the records, so this delivery does not
-    /// count.
-    pub fn release_member(&mut self, member: &str) -> Option<StateChange> {
-        let held: Vec<Span> = self.held(|lock| &*lock.member == member);
-        self.begin_all(&held, |count| (DeliveryState::Available, (count - 1).max(0)))
+    /// The member's session is over: what it holds is given back. The delivery counts: otherwise a record that ends its
+    /// consumers would be delivered for ever.
+    pub fn release_member(&mut self, member: &str, limits: &ShareLimits) -> Option<StateChange> {
+        let held = self.held(|lock| &*lock.member == member);
+        self.begin_release(&held, limits)
     }
 
     /// Takes back what is locked no longer. This does not wait to be written: the lock is over either way.
     pub fn expire_locks(&mut self, now: Duration, limits: &ShareLimits) -> Option<StateChange> {
         let expired = self.held(|lock| lock.until <= now);
-        let change = self.begin_all(&expired, |count| (released(count, limits), count))?;
+        let change = self.begin_release(&expired, limits)?;
         self.complete(change.id, true);
         Some(change)
     }
@@ -160,15 +156,11 @@ impl SharePartition {
         });
     }
 
-    fn begin_all(
-        &mut self,
-        spans: &[Span],
-        becomes: impl Fn(i16) -> (DeliveryState, i16) + Copy,
-    ) -> Option<StateChange> {
+    fn begin_release(&mut self, spans: &[Span], limits: &ShareLimits) -> Option<StateChange> {
         let id = self.new_change_id();
         let mut batches = Vec::new();
         for &span in spans {
-            self.begin(span, id, &mut batches, becomes);
+            self.begin(span, id, &mut batches, |count| released(count, limits));
         }
         (!batches.is_empty()).then(|| self.change(batches, id))
     }
@@ -179,14 +171,13 @@ impl SharePartition {
         span: Span,
         change: ChangeId,
         batches: &mut Vec<StateBatch>,
-        becomes: impl Fn(i16) -> (DeliveryState, i16),
+        becomes: impl Fn(i16) -> DeliveryState,
     ) {
         self.runs.update(span, |span, run| {
             let RunState::Acquired(lock) = &run.state else { return };
-            let (to, delivery_count) = becomes(run.delivery_count);
-            run.state = RunState::Changing { to, change, lock: lock.clone(), count_before: run.delivery_count };
-            run.delivery_count = delivery_count;
-            batches.push(StateBatch { span, state: to, delivery_count });
+            let to = becomes(run.delivery_count);
+            run.state = RunState::Changing { to, change, lock: lock.clone() };
+            batches.push(StateBatch { span, state: to, delivery_count: run.delivery_count });
         });
     }
 }

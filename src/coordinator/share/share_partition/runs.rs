@@ -26,7 +26,6 @@ pub(super) enum RunState {
         to: DeliveryState,
         change: ChangeId,
         lock: Lock,
-        count_before: i16,
     },
     Acknowledged,
     Archived,

@@ -97,7 +97,7 @@ fn those_of_earlier_epochs_are_fenced() {
     world.initialize(0, 2, -1).unwrap();
     assert_eq!(world.initialize(0, 1, 0), Err(ErrorCode::FencedStateEpoch));
     let (decision, taken_over) = world.shard.read_as_leader(key(0), LeaderEpoch(5));
-    assert_eq!(taken_over.unwrap().unwrap().leader_epoch, LeaderEpoch(5));
+    assert_eq!(taken_over.unwrap().leader_epoch, LeaderEpoch(5));
     assert_eq!(world.carry_out(decision), ["update"]);
     assert_eq!(world.write(0, &write(2, 4, 0, &[])), Err(ErrorCode::FencedLeaderEpoch));
     assert_eq!(world.write(0, &write(1, 5, 0, &[])), Err(ErrorCode::FencedStateEpoch));
@@ -105,7 +105,8 @@ fn those_of_earlier_epochs_are_fenced() {
     let (decision, refused) = world.shard.read_as_leader(key(0), LeaderEpoch(4));
     assert_eq!((decision.records.len(), refused), (0, Err(ErrorCode::FencedLeaderEpoch)));
     let (decision, unknown) = world.shard.read_as_leader(key(1), LeaderEpoch(4));
-    assert_eq!((decision.records.len(), unknown), (0, Ok(None)));
+    assert_eq!((decision.records.len(), unknown), (0, Err(ErrorCode::InvalidRequest)));
+    assert_eq!(world.write(7, &write(0, 1, 0, &[])), Err(ErrorCode::InvalidRequest), "writing makes no state");
     world.initialize(0, 3, 100).unwrap();
     assert_eq!(world.write(0, &write(3, 1, 101, &[])), Ok(vec!["update"]), "any leader after a reset");
 }
@@ -113,6 +114,7 @@ fn those_of_earlier_epochs_are_fenced() {
 #[test]
 fn a_start_offset_goes_back_only_when_it_is_set_anew() {
     let mut world = World::new();
+    world.initialize(0, 1, -1).unwrap();
     world.write(0, &write(1, 1, 50, &[])).unwrap();
     world.write(0, &write(1, 1, 40, &[])).unwrap();
     assert_eq!(world.shard.get(&key(0)).unwrap().start_offset, Offset(50));
@@ -146,6 +148,7 @@ fn unused_share_partitions_do_not_hold_back_the_log() {
     world.initialize(0, 1, 0).unwrap();
     let decision = world.shard.on_timer(now(1000), ColdSnapshots);
     assert_eq!((decision.records.len(), decision.timers.len()), (0, 1), "nothing to gain, and the timer goes on");
+    world.initialize(1, 1, 0).unwrap();
     for start in 0..10 {
         world.write(1, &write(1, 1, start, &[])).unwrap();
     }
@@ -181,6 +184,7 @@ proptest! {
     #[test]
     fn the_pruned_log_tells_the_same(writes in prop::collection::vec(any_write(), 1..60)) {
         let mut world = World::new();
+        (0..3).for_each(|partition| world.initialize(partition, 1, 0).unwrap());
         for (partition, state, resets) in writes {
             if resets {
                 world.initialize(partition, 1, state.start_offset.0).unwrap();

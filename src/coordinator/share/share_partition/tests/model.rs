@@ -183,7 +183,7 @@ impl World {
             }
             Step::EndSession { member } => {
                 let held = self.held_by(member);
-                let change = self.partition.release_member(&name(member));
+                let change = self.partition.release_member(&name(member), &LIMITS);
                 assert_eq!(change.is_some(), !held.is_empty(), "what is held is given back: {held:?}");
                 self.wait_for(change);
             }
