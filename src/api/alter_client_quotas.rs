@@ -2,7 +2,8 @@
 //!
 //! - 1: flexible
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::{Outcome, RequestContext};
@@ -10,52 +11,53 @@ use crate::controller::AdminError;
 use crate::controller::machine::{QuotaOp, quota_entity};
 use crate::error::ErrorCode;
 use crate::metadata::quotas::{EntityName, QuotaEntity};
-use crate::protocol::wire::messages::alter_client_quotas_request::EntryData as Asked;
+use crate::protocol::wire::messages::alter_client_quotas_request::{EntityData as Part, OpData};
 use crate::protocol::wire::messages::alter_client_quotas_response::{EntityData, EntryData};
 use crate::protocol::wire::messages::{AlterClientQuotasRequest, AlterClientQuotasResponse};
 use crate::protocol::wire::protocol::StrBytes;
 
-/// What the parts of an entity are in a request, in the order of their kinds.
-type Parts = BTreeMap<StrBytes, Option<StrBytes>>;
+/// Kind and name of each part of an entity, in the order of the kinds.
+type Parts = [(StrBytes, Option<StrBytes>)];
 
 pub(super) fn handle(cx: RequestContext, request: AlterClientQuotasRequest) -> Outcome {
     let reply_context = cx.clone();
     cx.reply_exclusively(async move {
-        let mut answers: Vec<(Parts, EntryData)> = Vec::new();
-        for asked in &request.entries {
-            let parts = parts_of(asked);
-            // An entity that comes twice is changed as the first one says, and answered once.
-            let position = answers.iter().position(|(answered, _)| *answered == parts);
-            let result = match position {
-                Some(_) => Err(ignored(&parts)),
-                None => alter(&reply_context, asked, &parts, request.validate_only).await,
-            };
-            let answer = on_wire(&reply_context, asked, result);
-            match position {
-                Some(position) => answers[position].1 = answer,
-                None => answers.push((parts, answer)),
+        let cx = &reply_context;
+        let mut response = AlterClientQuotasResponse::default();
+        let mut answered: HashMap<Box<Parts>, usize> = HashMap::new();
+        for asked in request.entries {
+            match answered.entry(parts_of(asked.entity)) {
+                // An entity that comes twice is changed as the first one says, and answered once.
+                Entry::Occupied(first) => {
+                    response.entries[*first.get()] = on_wire(cx, first.key(), Err(ignored(first.key())));
+                }
+                Entry::Vacant(entity) => {
+                    let result = alter(cx, entity.key(), &asked.ops, request.validate_only).await;
+                    response.entries.push(on_wire(cx, entity.key(), result));
+                    entity.insert(response.entries.len() - 1);
+                }
             }
         }
-        let mut response = AlterClientQuotasResponse::default();
-        response.entries = answers.into_iter().map(|(_, answer)| answer).collect();
         response
     })
 }
 
-fn parts_of(asked: &Asked) -> Parts {
-    asked.entity.iter().map(|part| (part.entity_type.clone(), part.entity_name.clone())).collect()
+/// Of parts of one kind the last counts, as in Kafka.
+fn parts_of(entity: Vec<Part>) -> Box<Parts> {
+    let mut parts: Vec<_> = entity.into_iter().rev().map(|part| (part.entity_type, part.entity_name)).collect();
+    parts.sort_by(|(one, _), (other, _)| one.cmp(other));
+    parts.dedup_by(|(later, _), (earlier, _)| later == earlier);
+    parts.into_boxed_slice()
 }
 
-async fn alter(cx: &RequestContext, asked: &Asked, parts: &Parts, validate_only: bool) -> Result<(), AdminError> {
+async fn alter(cx: &RequestContext, parts: &Parts, asked: &[OpData], validate_only: bool) -> Result<(), AdminError> {
     let mut ops: BTreeMap<&str, Option<f64>> = BTreeMap::new();
-    for op in &asked.ops {
+    for op in asked {
         if ops.insert(op.key.as_str(), (!op.remove).then_some(op.value)).is_some() {
             return Err(ignored(parts));
         }
     }
-    let named: Vec<_> =
-        asked.entity.iter().map(|part| (part.entity_type.as_str(), part.entity_name.as_deref())).collect();
-    let entity = quota_entity(&named)?;
+    let entity = quota_entity(parts.iter().map(|(kind, name)| (&**kind, name.as_deref())))?;
     if let QuotaEntity::Ip(EntityName::Named(host)) = &entity {
         check_host(host).await?;
     }
@@ -79,13 +81,13 @@ fn ignored(parts: &Parts) -> AdminError {
     AdminError::new(ErrorCode::InvalidRequest, message)
 }
 
-fn on_wire(cx: &RequestContext, asked: &Asked, result: Result<(), AdminError>) -> EntryData {
+fn on_wire(cx: &RequestContext, parts: &Parts, result: Result<(), AdminError>) -> EntryData {
     let mut entry = EntryData::default();
     entry.error_message = None;
-    for part in &asked.entity {
+    for (kind, name) in parts {
         let mut entity = EntityData::default();
-        entity.entity_type = part.entity_type.clone();
-        entity.entity_name.clone_from(&part.entity_name);
+        entity.entity_type = kind.clone();
+        entity.entity_name.clone_from(name);
         entry.entity.push(entity);
     }
     if let Err(error) = result {
