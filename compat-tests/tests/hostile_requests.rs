@@ -5,15 +5,17 @@ use std::io::Write;
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
+use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData};
 use kafka_protocol::messages::alter_configs_request::AlterConfigsResource;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::fetch_request::FetchTopic;
+use kafka_protocol::messages::incremental_alter_configs_request::AlterConfigsResource as ChangedResource;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    AlterConfigsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, FetchRequest,
-    FindCoordinatorRequest, MetadataRequest, ProduceRequest,
+    AlterClientQuotasRequest, AlterConfigsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
+    FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest, MetadataRequest, ProduceRequest,
 };
 use ottla_compat_tests::siege::{alone, besiege};
 use ottla_compat_tests::wire::{encode, fetch_partition, name, text};
@@ -48,6 +50,45 @@ fn naming_something_often_costs_as_much_as_naming_it_once() -> Result<()> {
         let resource = AlterConfigsResource::default().with_resource_type(2).with_resource_name(text("wide"));
         let request = AlterConfigsRequest::default().with_resources(vec![resource; 200_000]);
         ensure!(wire.call(1, &request)?.responses.iter().all(|answer| answer.error_code == 42), "INVALID_REQUEST");
+        let logger = ChangedResource::default().with_resource_type(8).with_resource_name(text("1"));
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![logger; 100_000]);
+        ensure!(wire.call(1, &request)?.responses.iter().all(|answer| answer.error_code == 42), "INVALID_REQUEST");
+        let entity = |number: usize| {
+            let part = EntityData::default().with_entity_type(text("nobody"));
+            EntryData::default().with_entity(vec![part.with_entity_name(Some(text(&number.to_string())))])
+        };
+        let entries = (0..100_000).map(|number| entity(number / 2)).collect();
+        let answer = wire.call(1, &AlterClientQuotasRequest::default().with_entries(entries))?;
+        ensure!(answer.entries.len() == 50_000, "each once");
+        Ok(())
+    })
+}
+
+/// Groups and subscriptions to metrics can be described before they exist: ten bytes ask for thousands.
+#[test]
+fn what_does_not_exist_is_described_within_bounds() -> Result<()> {
+    if only_ottla() {
+        return Ok(());
+    }
+    let _alone = alone();
+    let mut node = Node::start();
+    besiege("300,000 groups described", &mut node, 300 << 20, |node| {
+        let group = |number: usize| {
+            let resource = DescribeConfigsResource::default().with_resource_type(32);
+            resource.with_resource_name(text(&number.to_string())).with_configuration_keys(None)
+        };
+        let request = DescribeConfigsRequest::default()
+            .with_resources((0..300_000).map(group).collect())
+            .with_include_documentation(true)
+            .with_include_synonyms(true);
+        let answer = node.wire().call(4, &request)?;
+        ensure!(answer.results.len() == 300_000, "each is answered");
+        let described = answer.results.iter().filter(|result| result.error_code == 0).count();
+        ensure!((1000..30_000).contains(&described), "{described} are described");
+        let refused = &answer.results[described];
+        ensure!(refused.error_code == 42 && refused.configs.is_empty(), "INVALID_REQUEST");
+        let why = refused.error_message.as_deref().unwrap_or_default();
+        ensure!(why.contains("would be too large"), "{why}");
         Ok(())
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::alter::{AlterError, BrokerTarget, Target, broker_target};
+use crate::config::alter::{AlterError, BrokerTarget, Target, broker_target, logger_broker};
 use crate::config::{ConfigOverrides, Layers};
 use crate::controller::AdminError;
 use crate::error::ErrorCode;
@@ -20,10 +20,12 @@ pub(super) const CLIENT_METRICS: i8 = 16;
 pub(super) const GROUP: i8 = 32;
 
 /// What a request configures or describes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Resource {
     Topic(TopicName),
     Broker(BrokerTarget),
+    /// The levels of this process' own loggers, which are kept nowhere.
+    BrokerLogger,
     Group(Arc<str>),
     ClientMetrics(Arc<str>),
 }
@@ -33,37 +35,42 @@ impl Resource {
         match resource_type {
             TOPIC => Ok(Self::Topic(name.into())),
             BROKER => Ok(Self::Broker(broker_target(name, cx.services().broker_id).map_err(refused)?)),
+            BROKER_LOGGER => {
+                logger_broker(name, cx.services().broker_id).map(|()| Self::BrokerLogger).map_err(refused)
+            }
             GROUP if name.is_empty() => Err(invalid("Default group resources are not allowed.")),
             GROUP => Ok(Self::Group(name.into())),
             CLIENT_METRICS if name.is_empty() => Err(invalid("Subscription name can't be empty")),
             CLIENT_METRICS => Ok(Self::ClientMetrics(name.into())),
-            _ => Err(invalid(format!("Unknown resource type {resource_type}"))),
+            _ => Err(unknown_type(resource_type)),
         }
     }
 
-    /// Where the metadata keeps what is set for it.
-    pub(super) fn stored(&self, cx: &RequestContext) -> ConfigResource {
-        match self {
-            Self::Topic(name) => ConfigResource::Topic(name.clone()),
-            Self::Broker(BrokerTarget::ThisBroker) => ConfigResource::Broker(cx.services().broker_id),
-            Self::Broker(BrokerTarget::AllBrokers) => ConfigResource::ClusterDefault,
-            Self::Group(id) => ConfigResource::Group(Arc::clone(id)),
-            Self::ClientMetrics(name) => ConfigResource::ClientMetrics(Arc::clone(name)),
-        }
-    }
-
-    fn target(&self) -> Target {
-        match self {
-            Self::Topic(_) => Target::Topic,
-            Self::Broker(target) => Target::Broker(*target),
-            Self::Group(_) => Target::Group,
-            Self::ClientMetrics(_) => Target::ClientMetrics,
-        }
+    /// Where the metadata keeps what is set for it, and the rules for that.
+    fn stored(self, cx: &RequestContext) -> Result<(ConfigResource, Target), AdminError> {
+        Ok(match self {
+            Self::Topic(name) => (ConfigResource::Topic(name), Target::Topic),
+            Self::Broker(target) => {
+                let resource = match target {
+                    BrokerTarget::ThisBroker => ConfigResource::Broker(cx.services().broker_id),
+                    BrokerTarget::AllBrokers => ConfigResource::ClusterDefault,
+                };
+                (resource, Target::Broker(target))
+            }
+            // Only IncrementalAlterConfigs changes loggers.
+            Self::BrokerLogger => return Err(unknown_type(BROKER_LOGGER)),
+            Self::Group(id) => (ConfigResource::Group(id), Target::Group),
+            Self::ClientMetrics(name) => (ConfigResource::ClientMetrics(name), Target::ClientMetrics),
+        })
     }
 }
 
 pub(super) fn invalid(message: impl Into<String>) -> AdminError {
     AdminError::new(ErrorCode::InvalidRequest, message)
+}
+
+fn unknown_type(resource_type: i8) -> AdminError {
+    invalid(format!("Unknown resource type {resource_type}"))
 }
 
 /// The broker's settings as `image` has them.
@@ -91,15 +98,6 @@ pub(super) fn unknown_topic() -> AdminError {
     AdminError::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.")
 }
 
-/// Whether a BROKER_LOGGER resource of this name means this broker.
-pub(super) fn check_logger_broker(cx: &RequestContext, name: &str) -> Result<(), AdminError> {
-    let this = cx.services().broker_id;
-    match broker_target(name, this).map_err(refused)? {
-        BrokerTarget::ThisBroker => Ok(()),
-        BrokerTarget::AllBrokers => Err(invalid("Node id must be an integer, but it is: ")),
-    }
-}
-
 /// The resources of a request; one that is named twice is refused each time.
 pub(super) fn each_once(cx: &RequestContext, named: &[(i8, &str)]) -> Vec<Result<Resource, AdminError>> {
     let mut times_named: HashMap<(i8, &str), usize> = HashMap::new();
@@ -123,7 +121,7 @@ pub(super) async fn alter(
     change: impl Fn(&Layers<'_>, Target, &ConfigOverrides) -> Result<ConfigOverrides, AlterError> + Send + Sync,
 ) -> Result<(), AdminError> {
     let services = cx.services();
-    let target = resource.target();
+    let (stored, target) = resource.stored(cx)?;
     let change = |current: &ConfigOverrides| {
         let image = services.metadata.current();
         let layers = match target {
@@ -132,5 +130,5 @@ pub(super) async fn alter(
         };
         change(&layers, target, current).map_err(refused)
     };
-    services.controller.alter_configs(&resource.stored(cx), validate_only, change).await
+    services.controller.alter_configs(&stored, validate_only, change).await
 }

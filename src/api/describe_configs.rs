@@ -5,13 +5,16 @@
 //! - 4: flexible
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::configs::{self, Resource};
 use super::{Outcome, RequestContext};
 use crate::config::alter::BrokerTarget;
 use crate::config::describe::{self, ConfigEntry};
 use crate::controller::AdminError;
+use crate::error::ErrorCode;
 use crate::metadata::MetadataImage;
+use crate::metadata::keys::ConfigResource;
 use crate::protocol::wire::messages::describe_configs_request::DescribeConfigsResource;
 use crate::protocol::wire::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -19,79 +22,125 @@ use crate::protocol::wire::messages::describe_configs_response::{
 use crate::protocol::wire::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use crate::protocol::wire::protocol::StrBytes;
 
+/// What the entries of one response may take of memory. A resource that is named in ten bytes is told in thousands, and
+/// groups and subscriptions to metrics are described whether they exist or not: nothing else bounds a response.
+const MAX_ENTRIES_BYTES: usize = 64 << 20;
+/// The answer to the resources behind that.
+const TOO_MUCH: &str = "The response would be too large, ask for fewer resources or keys at once.";
+
 pub(super) fn handle(cx: RequestContext, request: DescribeConfigsRequest) -> Outcome {
     let image = cx.services().metadata.current();
     let mut response = DescribeConfigsResponse::default();
     let mut seen = HashSet::new();
-    // Each once: a few bytes that name a resource again must not describe all of it again.
-    for resource in request.resources.iter().filter(|resource| seen.insert(identity(resource))) {
-        let mut result = DescribeConfigsResult::default();
-        result.resource_type = resource.resource_type;
-        result.resource_name = resource.resource_name.clone();
-        result.error_message = None;
-        match describe(&cx, &image, resource) {
+    let mut left_bytes = MAX_ENTRIES_BYTES;
+    for asked in request.resources {
+        if left_bytes == 0 {
+            let message = StrBytes::from_static_str(TOO_MUCH);
+            response.results.push(refusal(&cx, asked, ErrorCode::InvalidRequest, message));
+            continue;
+        }
+        let resource = resolve(&cx, &asked);
+        // Kafka answers a resource each time that it is named; its clients keep one answer. Once is enough: a few bytes
+        // that name a resource again must not describe all of it again.
+        if resource.as_ref().is_ok_and(|resource| !seen.insert(resource.clone())) {
+            continue;
+        }
+        match resource.and_then(|resource| describe(&cx, &image, &resource, asked.configuration_keys.as_deref())) {
             Ok(entries) => {
-                result.configs = entries
-                    .into_iter()
-                    .map(|entry| on_wire(entry, request.include_synonyms, request.include_documentation))
-                    .collect();
+                let mut result = result_for(asked);
+                for entry in entries {
+                    let entry = on_wire(entry, request.include_synonyms, request.include_documentation);
+                    left_bytes = left_bytes.saturating_sub(size_bytes(&entry));
+                    result.configs.push(entry);
+                }
+                response.results.push(result);
             }
             Err(error) => {
-                cx.count_error(error.code);
-                result.error_code = error.code.code();
-                result.error_message = Some(StrBytes::from_string(error.message));
+                let message = StrBytes::from_string(error.message);
+                response.results.push(refusal(&cx, asked, error.code, message));
             }
         }
-        response.results.push(result);
     }
     cx.reply(response)
 }
 
-/// What is the same for every spelling of a resource: broker ids are numbers.
-fn identity(resource: &DescribeConfigsResource) -> (i8, Option<i32>, &str) {
-    match resource.resource_name.parse::<i32>() {
-        Ok(id) if resource.resource_type == configs::BROKER => (resource.resource_type, Some(id), ""),
-        _ => (resource.resource_type, None, &resource.resource_name),
+fn result_for(asked: DescribeConfigsResource) -> DescribeConfigsResult {
+    let mut result = DescribeConfigsResult::default();
+    result.resource_type = asked.resource_type;
+    result.resource_name = asked.resource_name;
+    result.error_message = None;
+    result
+}
+
+fn refusal(
+    cx: &RequestContext,
+    asked: DescribeConfigsResource,
+    code: ErrorCode,
+    message: StrBytes,
+) -> DescribeConfigsResult {
+    cx.count_error(code);
+    let mut result = result_for(asked);
+    result.error_code = code.code();
+    result.error_message = Some(message);
+    result
+}
+
+/// The resource by its name. Kafka has other words here than where the same is changed.
+fn resolve(cx: &RequestContext, asked: &DescribeConfigsResource) -> Result<Resource, AdminError> {
+    let name = asked.resource_name.as_str();
+    match asked.resource_type {
+        configs::GROUP if name.is_empty() => Err(configs::invalid("Group name must not be empty")),
+        configs::CLIENT_METRICS if name.is_empty() => {
+            Err(configs::invalid("Client metrics subscription name must not be empty"))
+        }
+        resource_type => Resource::from_wire(cx, resource_type, name),
     }
 }
 
 fn describe(
     cx: &RequestContext,
     image: &MetadataImage,
-    resource: &DescribeConfigsResource,
+    resource: &Resource,
+    keys: Option<&[StrBytes]>,
 ) -> Result<Vec<ConfigEntry>, AdminError> {
-    let keys: Option<Vec<&str>> =
-        resource.configuration_keys.as_ref().map(|keys| keys.iter().map(StrBytes::as_str).collect());
-    let wanted = describe::wanted(keys.as_deref());
+    let wanted = describe::wanted(keys.unwrap_or_default().iter().map(|key| &**key));
     let layers = configs::layers(cx, image);
-    check_name(resource)?;
-    if resource.resource_type == configs::BROKER_LOGGER {
-        configs::check_logger_broker(cx, &resource.resource_name)?;
-        let levels = cx.services().loggers.levels().into_iter().filter(|(logger, _)| wanted(logger));
-        return Ok(levels.map(|(logger, level)| describe::logger(logger, &level)).collect());
-    }
-    Ok(match Resource::from_wire(cx, resource.resource_type, &resource.resource_name)? {
+    Ok(match resource {
         Resource::Topic(name) => {
-            crate::controller::machine::validate_topic_name(&name)?;
-            let topic = image.topic(&name).ok_or_else(configs::unknown_topic)?;
+            crate::controller::machine::validate_topic_name(name)?;
+            let topic = image.topic(name).ok_or_else(configs::unknown_topic)?;
             describe::topic(&layers, &topic.configs, wanted)
         }
         Resource::Broker(BrokerTarget::ThisBroker) => describe::broker(&layers, wanted),
         Resource::Broker(BrokerTarget::AllBrokers) => describe::cluster_default(&layers, wanted),
-        group @ Resource::Group(_) => describe::group(&layers, image.configs(&group.stored(cx)), wanted),
-        metrics @ Resource::ClientMetrics(_) => describe::client_metrics(image.configs(&metrics.stored(cx)), wanted),
+        Resource::BrokerLogger => {
+            let levels = cx.services().loggers.levels().into_iter().filter(|(logger, _)| wanted(logger));
+            levels.map(|(logger, level)| describe::logger(logger, &level)).collect()
+        }
+        Resource::Group(id) => {
+            let overrides = image.configs(&ConfigResource::Group(Arc::clone(id)));
+            describe::group(&layers, overrides, wanted)
+        }
+        Resource::ClientMetrics(name) => {
+            let overrides = image.configs(&ConfigResource::ClientMetrics(Arc::clone(name)));
+            describe::client_metrics(overrides, wanted)
+        }
     })
 }
 
-/// Kafka has other words here than where the same is changed.
-fn check_name(resource: &DescribeConfigsResource) -> Result<(), AdminError> {
-    match resource.resource_type {
-        configs::GROUP if resource.resource_name.is_empty() => Err(configs::invalid("Group name must not be empty")),
-        configs::CLIENT_METRICS if resource.resource_name.is_empty() => {
-            Err(configs::invalid("Client metrics subscription name must not be empty"))
-        }
-        _ => Ok(()),
-    }
+/// What an entry takes of memory.
+fn size_bytes(entry: &DescribeConfigsResourceResult) -> usize {
+    let text = |text: &Option<StrBytes>| text.as_ref().map_or(0, |text| text.len());
+    let synonym = |synonym: &DescribeConfigsSynonym| {
+        size_of::<DescribeConfigsSynonym>() + synonym.name.len() + text(&synonym.value)
+    };
+    let synonyms: usize = entry.synonyms.iter().map(synonym).sum();
+    // The documentation is static, and is copied where the response is encoded.
+    size_of::<DescribeConfigsResourceResult>()
+        + entry.name.len()
+        + text(&entry.value)
+        + text(&entry.documentation)
+        + synonyms
 }
 
 fn on_wire(entry: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {
@@ -102,9 +151,7 @@ fn on_wire(entry: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeC
     result.config_source = entry.source as i8;
     result.is_sensitive = entry.is_sensitive;
     result.config_type = entry.config_type;
-    if documentation {
-        result.documentation = entry.documentation.map(StrBytes::from_static_str);
-    }
+    result.documentation = entry.documentation.filter(|_| documentation).map(StrBytes::from_static_str);
     if synonyms {
         let synonyms = entry.synonyms.into_iter().map(|synonym| {
             let mut on_wire = DescribeConfigsSynonym::default();
@@ -116,24 +163,4 @@ fn on_wire(entry: ConfigEntry, synonyms: bool, documentation: bool) -> DescribeC
         result.synonyms = synonyms.collect();
     }
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_spelling_of_a_broker_is_the_same_resource() {
-        let asked = |resource_type, name: &'static str| {
-            let mut resource = DescribeConfigsResource::default();
-            resource.resource_type = resource_type;
-            resource.resource_name = StrBytes::from_static_str(name);
-            resource
-        };
-        for name in ["1", "+1", "001"] {
-            assert_eq!(identity(&asked(configs::BROKER, name)), identity(&asked(configs::BROKER, "1")));
-        }
-        assert_ne!(identity(&asked(configs::BROKER, "1")), identity(&asked(configs::BROKER, "")));
-        assert_ne!(identity(&asked(2, "1")), identity(&asked(2, "01")), "topics are called so");
-    }
 }

@@ -20,10 +20,7 @@ pub(super) fn handle(cx: RequestContext, request: IncrementalAlterConfigsRequest
         let mut response = IncrementalAlterConfigsResponse::default();
         for (asked, resource) in request.resources.iter().zip(configs::each_once(cx, &named)) {
             let result = match resource {
-                // Not kept anywhere: levels are this process' own.
-                Err(_) if is_once(&named, asked) && asked.resource_type == configs::BROKER_LOGGER => {
-                    change_loggers(cx, asked, request.validate_only)
-                }
+                Ok(Resource::BrokerLogger) => change_loggers(cx, asked, request.validate_only),
                 Ok(resource) => change(cx, resource, asked, request.validate_only).await,
                 Err(error) => Err(error),
             };
@@ -46,13 +43,7 @@ async fn change(
     .await
 }
 
-fn is_once(named: &[(i8, &str)], asked: &AlterConfigsResource) -> bool {
-    let same = |&&(kind, name): &&(i8, &str)| kind == asked.resource_type && name == asked.resource_name.as_str();
-    named.iter().filter(same).count() == 1
-}
-
 fn change_loggers(cx: &RequestContext, asked: &AlterConfigsResource, validate_only: bool) -> Result<(), AdminError> {
-    configs::check_logger_broker(cx, &asked.resource_name)?;
     let changes = changes(asked)?;
     let changes: Vec<_> = changes
         .iter()

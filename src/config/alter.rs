@@ -79,7 +79,7 @@ pub struct Change<'a> {
 }
 
 /// Whose dynamic settings a BROKER resource means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BrokerTarget {
     ThisBroker,
     AllBrokers,
@@ -161,12 +161,16 @@ pub fn broker_target(name: &str, this: BrokerId) -> Result<BrokerTarget, AlterEr
     if name.is_empty() {
         return Ok(BrokerTarget::AllBrokers);
     }
+    logger_broker(name, this).map(|()| BrokerTarget::ThisBroker)
+}
+
+/// Whether a BROKER_LOGGER resource of this name means broker `this`: no name means all brokers here.
+pub fn logger_broker(name: &str, this: BrokerId) -> Result<(), AlterError> {
+    let refused = |message| Err(AlterError::InvalidRequest(message));
     match name.parse::<i32>() {
-        Ok(id) if id == this.0 => Ok(BrokerTarget::ThisBroker),
-        Ok(_) => {
-            Err(AlterError::InvalidRequest(format!("Unexpected broker id, expected {this}, but received {name}")))
-        }
-        Err(_) => Err(AlterError::InvalidRequest(format!("Node id must be an integer, but it is: {name}"))),
+        Ok(id) if id == this.0 => Ok(()),
+        Ok(_) => refused(format!("Unexpected broker id, expected {this}, but received {name}")),
+        Err(_) => refused(format!("Node id must be an integer, but it is: {name}")),
     }
 }
 

@@ -1,10 +1,10 @@
-//! DescribeConfigs: every key of a topic, a broker, a group or a subscription to metrics with its value, where the value comes from, and what it would
-//! be otherwise.
+//! DescribeConfigs: every key of a topic, a broker, a group or a subscription to metrics with its value, where the value
+//! comes from, and what it would be otherwise.
 //!
 //! Tools go by the details, so the rules are Kafka's own, odd ones included: a topic key whose default comes from
 //! `log.retention.hours` is shown as a default, because the chain of synonyms only begins at `log.retention.ms`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::broker_config::topic_default;
 use super::key::{Key, Scope, Synonym};
@@ -45,8 +45,10 @@ pub struct ConfigSynonym {
 }
 
 /// Which keys a request asks for: all where it names none, and no error for a name that does not exist.
-pub fn wanted<S: AsRef<str>>(keys: Option<&[S]>) -> impl Fn(&str) -> bool {
-    move |name| keys.is_none_or(|keys| keys.is_empty() || keys.iter().any(|key| key.as_ref() == name))
+pub fn wanted<'a>(keys: impl IntoIterator<Item = &'a str>) -> impl Fn(&str) -> bool {
+    // A set: a request may ask for a million of them, and each known key is looked for among them.
+    let keys: HashSet<&str> = keys.into_iter().collect();
+    move |name| keys.is_empty() || keys.contains(name)
 }
 
 /// A topic's keys, by name.

@@ -33,8 +33,7 @@ impl Case {
     fn entry(&self, is_topic: bool, name: &str) -> Option<ConfigEntry> {
         let (config, all, one) = (started_with(self.file), overrides(self.all), overrides(self.one));
         let layers = Layers { config: &config, cluster_default: &all, broker: &one };
-        let names = [name];
-        let wanted = wanted(Some(&names));
+        let wanted = wanted([name]);
         let entries = if is_topic { topic(&layers, &overrides(self.topic), wanted) } else { broker(&layers, wanted) };
         assert!(entries.len() <= 1);
         entries.into_iter().next()
@@ -142,15 +141,14 @@ fn facts_of_a_key() {
 fn all_keys_and_wanted_keys() {
     let (config, none) = (BrokerConfig::default(), ConfigOverrides::new());
     let layers = Layers { config: &config, cluster_default: &none, broker: &none };
-    let all_of_topic = topic(&layers, &none, wanted::<&str>(None));
+    let all_of_topic = topic(&layers, &none, wanted([]));
     assert_eq!(all_of_topic.len(), 34, "all but internal.segment.bytes");
     assert!(all_of_topic.is_sorted_by(|one, other| one.name < other.name));
-    assert_eq!(topic(&layers, &none, wanted::<&str>(Some(&[]))).len(), 34);
-    assert_eq!(topic(&layers, &none, wanted(Some(&["nope", "retention.ms"]))).len(), 1);
+    assert_eq!(topic(&layers, &none, wanted(["nope", "retention.ms"])).len(), 1);
     assert_eq!(NOTHING.entry(true, "internal.segment.bytes"), None);
     let set = Case { topic: &[("internal.segment.bytes", "5")], ..NOTHING };
     set.topic("internal.segment.bytes", "5 1 [internal.segment.bytes=5@1]");
-    let all_of_broker = broker(&layers, wanted::<&str>(None));
+    let all_of_broker = broker(&layers, wanted([]));
     assert!(all_of_broker.iter().any(|entry| entry.name == "log.flush.before.ack"));
     assert!(!all_of_broker.iter().any(|entry| entry.name == "unstable.api.versions.enable"));
 }
@@ -161,7 +159,7 @@ fn all_brokers_settings_stand_alone() {
     let all = overrides(&[("message.max.bytes", "3"), ("nope", "x"), ("log.retention.ms", "4")]);
     let one = overrides(&[("message.max.bytes", "4")]);
     let layers = Layers { config: &config, cluster_default: &all, broker: &one };
-    let entries = cluster_default(&layers, wanted::<&str>(None));
+    let entries = cluster_default(&layers, wanted([]));
     let lines: Vec<_> = entries.iter().map(|entry| format!("{} {}", entry.name, shown(entry))).collect();
     assert_eq!(
         lines,
@@ -171,7 +169,7 @@ fn all_brokers_settings_stand_alone() {
             "nope null 3 [nope=null@3]",
         ]
     );
-    assert_eq!(cluster_default(&layers, wanted(Some(&["nope"]))).len(), 1);
+    assert_eq!(cluster_default(&layers, wanted(["nope"])).len(), 1);
 }
 
 #[test]
@@ -181,8 +179,7 @@ fn groups_take_defaults_from_brokers() {
     let layers = Layers { config: &config, cluster_default: &all, broker: &one };
     let own = overrides(&[("consumer.assignment.interval.ms", "4000"), ("share.isolation.level", "read_committed")]);
     let show = |own: &ConfigOverrides, name: &str| {
-        let names = [name];
-        group(&layers, own, wanted(Some(&names))).iter().map(shown).collect::<Vec<_>>().join("; ")
+        group(&layers, own, wanted([name])).iter().map(shown).collect::<Vec<_>>().join("; ")
     };
     let brokers = format!("{key}=3000@2, {key}=2000@3, {key}=1000@5");
     assert_eq!(show(&ConfigOverrides::new(), "consumer.assignment.interval.ms"), format!("3000 2 [{brokers}]"));
@@ -193,13 +190,13 @@ fn groups_take_defaults_from_brokers() {
     let level = "share.isolation.level";
     assert_eq!(show(&ConfigOverrides::new(), level), format!("read_uncommitted 5 [{level}=read_uncommitted@5]"));
     assert_eq!(show(&own, level), format!("read_committed 8 [{level}=read_committed@8, {level}=read_uncommitted@5]"));
-    assert_eq!(group(&layers, &own, wanted::<&str>(None)).len(), 17);
+    assert_eq!(group(&layers, &own, wanted([])).len(), 17);
 }
 
 #[test]
 fn subscriptions_have_no_synonyms_but_their_own() {
     let own = overrides(&[("interval.ms", "1000"), ("metrics", "")]);
-    let entries = client_metrics(&own, wanted::<&str>(None));
+    let entries = client_metrics(&own, wanted([]));
     let lines: Vec<_> = entries.iter().map(|entry| format!("{} {}", entry.name, shown(entry))).collect();
     assert_eq!(lines, ["interval.ms 1000 7 [interval.ms=1000@7]", "match  5 []", "metrics  7 [metrics=@7]"]);
 }
