@@ -72,13 +72,21 @@ impl TryFrom<i16> for Compression {
     type Error = BatchError;
 
     fn try_from(attributes: i16) -> Result<Self, BatchError> {
-        Ok(match attributes & 7 {
+        let id = attributes & 7;
+        Self::from_id(id).ok_or(BatchError::Compression(id))
+    }
+}
+
+impl Compression {
+    /// The codec of a number that is nothing but a codec's.
+    pub fn from_id(id: i16) -> Option<Self> {
+        Some(match id {
             0 => Self::None,
             1 => Self::Gzip,
             2 => Self::Snappy,
             3 => Self::Lz4,
             4 => Self::Zstd,
-            other => return Err(BatchError::Compression(other)),
+            _ => return None,
         })
     }
 }

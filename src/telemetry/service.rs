@@ -150,7 +150,7 @@ impl ClientTelemetry {
 
     /// Takes what a client pushes.
     pub fn push(&self, push: &Push, facts: &ClientFacts) -> Result<(), TelemetryError> {
-        let result = self.check(push, facts).and_then(|()| self.take(push, facts));
+        let result = self.check(push, facts).and_then(|codec| self.take(push, codec, facts));
         let mut pushed = self.pushed.lock();
         match result {
             Ok(()) => {
@@ -162,7 +162,7 @@ impl ClientTelemetry {
         result
     }
 
-    fn check(&self, push: &Push, facts: &ClientFacts) -> Result<(), TelemetryError> {
+    fn check(&self, push: &Push, facts: &ClientFacts) -> Result<Compression, TelemetryError> {
         // 0 and 1 are nobody's: Kafka keeps them for topics of its own.
         if push.instance.as_u128() <= 1 {
             return Err(TelemetryError::InvalidInstance);
@@ -182,19 +182,17 @@ impl ClientTelemetry {
             known.is_lost = true;
             return Err(TelemetryError::UnknownSubscription);
         }
-        if !(0..=4).contains(&push.compression_type) {
+        let Some(codec) = Compression::from_id(push.compression_type.into()) else {
             known.is_lost = true;
             return Err(TelemetryError::UnsupportedCompression);
-        }
-        if push.metrics.len() > self.max_bytes { Err(TelemetryError::TooLarge) } else { Ok(()) }
+        };
+        if push.metrics.len() > self.max_bytes { Err(TelemetryError::TooLarge) } else { Ok(codec) }
     }
 
-    fn take(&self, push: &Push, facts: &ClientFacts) -> Result<(), TelemetryError> {
+    fn take(&self, push: &Push, codec: Compression, facts: &ClientFacts) -> Result<(), TelemetryError> {
         if push.metrics.is_empty() {
             return Ok(());
         }
-        let codec = Compression::try_from(i16::from(push.compression_type))
-            .map_err(|_| TelemetryError::UnsupportedCompression)?;
         let payload =
             decompress(codec, &push.metrics, self.max_bytes.saturating_mul(MAX_INFLATION)).map_err(|error| {
                 if error.is_too_large() { TelemetryError::TooLarge } else { TelemetryError::BadMetrics }
@@ -259,6 +257,7 @@ mod tests {
         check(|push| push.instance = Uuid::from_u128(1), Err(TelemetryError::InvalidInstance));
         check(|push| push.subscription_id ^= 1, Err(TelemetryError::UnknownSubscription));
         check(|push| push.compression_type = 5, Err(TelemetryError::UnsupportedCompression));
+        check(|push| push.compression_type = 8, Err(TelemetryError::UnsupportedCompression));
         check(|push| push.compression_type = -1, Err(TelemetryError::UnsupportedCompression));
         check(|push| push.metrics = vec![0; 101].into(), Err(TelemetryError::TooLarge));
         check(|push| push.metrics = vec![0x0a].into(), Err(TelemetryError::BadMetrics));
