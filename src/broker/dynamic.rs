@@ -1,19 +1,29 @@
 //! Broker settings that change while it runs: what the metadata says is put in force at once.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::api::Services;
 use crate::config::{DynamicBrokerConfig, ListenerLimits};
 use crate::metadata::MetadataImage;
 use crate::net::{ConnectionLimits, LimitSettings};
+use crate::quota::{HostLimits, addresses_of};
 
 /// The limits on connections, of the broker and of each listener.
 #[derive(Clone, Debug)]
 pub(super) struct DynamicLimits {
     pub broker: Arc<ConnectionLimits>,
     listeners: BTreeMap<String, Arc<ConnectionLimits>>,
+}
+
+/// The settings that hold; none before the first image.
+#[derive(Debug, Default)]
+struct InForce {
+    config: Option<DynamicBrokerConfig>,
+    hosts: HostLimits<usize>,
 }
 
 impl DynamicLimits {
@@ -23,14 +33,23 @@ impl DynamicLimits {
         let limits =
             Self { broker: unlimited(), listeners: listeners.map(|name| (name.to_owned(), unlimited())).collect() };
         let (followed, followers) = (limits.clone(), Arc::downgrade(services));
+        let in_force: Mutex<InForce> = Mutex::default();
         services.metadata.listen(Box::new(move |old, new| {
             let Some(services) = followers.upgrade() else { return };
-            if old.cluster_id.is_empty() || !new.same_configs(old) {
-                let config = current(&services, new);
-                followed.put_in_force(&config);
-                services.logs.set_producer_expiration_ms(config.producer_id_expiration_ms as i64);
-                services.replicas.set_move_bytes_per_second(config.replica_alter_log_dirs_io_max_bytes_per_second);
+            let mut in_force = in_force.lock();
+            if in_force.config.is_some() && new.same_configs(old) {
+                return;
             }
+            let config = current(&services, new);
+            // Most changes are of topics, groups and other keys.
+            if in_force.config.as_ref() == Some(&config) {
+                return;
+            }
+            in_force.hosts = in_force.hosts.renewed(per_host(&config), addresses_of);
+            followed.put_in_force(&config, in_force.hosts.by_address());
+            services.logs.set_producer_expiration_ms(config.producer_id_expiration_ms as i64);
+            services.replicas.set_move_bytes_per_second(config.replica_alter_log_dirs_io_max_bytes_per_second);
+            in_force.config = Some(config);
         }));
         limits
     }
@@ -39,11 +58,11 @@ impl DynamicLimits {
         self.listeners.get(name).unwrap_or(&self.broker)
     }
 
-    fn put_in_force(&self, config: &DynamicBrokerConfig) {
+    fn put_in_force(&self, config: &DynamicBrokerConfig, overrides: HashMap<IpAddr, usize>) {
         self.broker.set(LimitSettings {
             max_connections: config.max_connections as usize,
             max_connections_per_ip: config.max_connections_per_ip as usize,
-            max_connections_per_ip_overrides: by_address(&config.max_connections_per_ip_overrides),
+            max_connections_per_ip_overrides: overrides,
             max_connection_creation_rate: config.max_connection_creation_rate as usize,
         });
         for (name, limits) in &self.listeners {
@@ -67,13 +86,6 @@ fn listener_settings(limits: Option<&ListenerLimits>) -> LimitSettings {
 }
 
 /// Kafka takes host names in `max.connections.per.ip.overrides` too; each stands for its addresses.
-fn by_address(by_host: &BTreeMap<String, u32>) -> HashMap<IpAddr, usize> {
-    let mut limits = HashMap::new();
-    for (host, &limit) in by_host {
-        match (host.as_str(), 0).to_socket_addrs() {
-            Ok(addresses) => limits.extend(addresses.map(|address| (address.ip().to_canonical(), limit as usize))),
-            Err(error) => tracing::warn!(host, %error, "max.connections.per.ip.overrides: no such host"),
-        }
-    }
-    limits
+fn per_host(config: &DynamicBrokerConfig) -> impl Iterator<Item = (&str, usize)> {
+    config.max_connections_per_ip_overrides.iter().map(|(host, &limit)| (host.as_str(), limit as usize))
 }

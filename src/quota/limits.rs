@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::hosts::HostLimits;
 use crate::metadata::MetadataImage;
 use crate::metadata::quotas::{EntityName, QuotaEntity};
 
@@ -58,14 +59,19 @@ pub enum Scope {
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     by_kind: HashMap<QuotaKind, HashMap<QuotaEntity, f64>>,
+    hosts: HostLimits<f64>,
+    /// Those of `hosts`.
     by_address: HashMap<IpAddr, f64>,
     any_address: Option<f64>,
 }
 
 impl Limits {
-    /// The quotas of `image`. `resolve` finds the addresses of a host that an `ip` quota names.
-    pub fn of(image: &MetadataImage, resolve: impl Fn(&str) -> Vec<IpAddr>) -> Self {
+    /// The quotas of `image`. `resolve` finds the addresses of a host that an `ip` quota names, unless these limits have
+    /// them.
+    #[must_use]
+    pub fn renewed(&self, image: &MetadataImage, resolve: impl Fn(&str) -> Vec<IpAddr>) -> Self {
         let mut limits = Self::default();
+        let mut hosts: Vec<(&str, f64)> = Vec::new();
         for (entity, quotas) in image.quotas() {
             for kind in QuotaKind::ALL {
                 if let Some(&limit) = quotas.values.get(kind.key()).filter(|_| !matches!(entity, QuotaEntity::Ip(_)))
@@ -75,14 +81,12 @@ impl Limits {
             }
             match (entity, quotas.values.get(CONNECTION_CREATION_RATE)) {
                 (QuotaEntity::Ip(EntityName::Default), Some(&limit)) => limits.any_address = Some(limit),
-                (QuotaEntity::Ip(EntityName::Named(host)), Some(&limit)) => {
-                    limits
-                        .by_address
-                        .extend(resolve(host).into_iter().map(|address| (address.to_canonical(), limit)));
-                }
+                (QuotaEntity::Ip(EntityName::Named(host)), Some(&limit)) => hosts.push((host, limit)),
                 _ => {}
             }
         }
+        limits.hosts = self.hosts.renewed(hosts, resolve);
+        limits.by_address = limits.hosts.by_address();
         limits
     }
 
@@ -151,7 +155,7 @@ pub(super) fn limits_of(quotas: &[(QuotaEntity, &str, f64)]) -> Limits {
     let events = by_entity.into_iter().map(put).collect();
     let (image, problems) = MetadataImage::default().apply(&keys, [EventBatch { revision: Revision(1), events }]);
     assert_eq!(problems, []);
-    Limits::of(&image, |host| host.parse().into_iter().collect())
+    Limits::default().renewed(&image, |host| host.parse().into_iter().collect())
 }
 
 #[cfg(test)]

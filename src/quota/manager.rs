@@ -1,7 +1,7 @@
 //! [`QuotaManager`]: keeps the limits as the metadata has them, and a meter for everybody who is limited.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::hosts::addresses_of;
 use super::limits::{Limits, QuotaKind, Scope};
 use super::meter::{Meter, Reading};
 use super::rate::{Rate, Window, throttle_time};
@@ -101,7 +102,7 @@ impl QuotaManager {
     }
 
     fn show(&self, image: &MetadataImage) {
-        let limits = Limits::of(image, addresses_of);
+        let limits = self.limits.load().renewed(image, addresses_of);
         let (clients, addresses) = (limits.limit_clients(), limits.limit_addresses());
         self.limits.store(Arc::new(limits));
         self.generation.fetch_add(1, Ordering::Release);
@@ -208,20 +209,6 @@ impl QuotaManager {
         let mut meters = self.meters.lock();
         meters.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(now));
         meters.values().map(|meter| meter.read(now)).collect()
-    }
-}
-
-/// Where a host that an `ip` quota names is reached; a name that means nothing (any more) limits nobody.
-fn addresses_of(host: &str) -> Vec<IpAddr> {
-    match host.parse() {
-        Ok(address) => vec![address],
-        Err(_) => match (host, 0).to_socket_addrs() {
-            Ok(addresses) => addresses.map(|address| address.ip()).collect(),
-            Err(error) => {
-                tracing::warn!(host, %error, "a quota names a host that is not found");
-                Vec::new()
-            }
-        },
     }
 }
 

@@ -12,12 +12,14 @@
 //!
 //! Where no quota is set, a request costs one atomic load.
 
+mod hosts;
 mod limits;
 mod manager;
 mod meter;
 mod rate;
 mod token_bucket;
 
+pub use hosts::{HostLimits, addresses_of};
 pub use limits::{Limits, QuotaKind, Scope};
 pub use manager::{ClientQuotas, QuotaManager, QuotaWindows};
 pub use meter::{Meter, QuotaExceeded, Reading};
