@@ -3,7 +3,9 @@
 //! Each is a type of its own, so that an offset never meets an epoch in an addition. Inner values
 //! are public: the wire and the disk hold plain integers and convert at their edge.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::{Add, Sub};
 use std::sync::Arc;
 
@@ -214,9 +216,38 @@ impl fmt::Display for TopicPartition {
     }
 }
 
+/// Bytes of the longest name that [`short_name`] leaves as it is.
+const SHORT_NAME_BYTES: usize = 256;
+
+/// What is kept of a name that a client makes up, such as its client id, where many are kept: the wire allows 32 KiB.
+/// Of a long one that is its beginning and a hash of all.
+pub fn short_name(name: &str) -> Cow<'_, str> {
+    if name.len() <= SHORT_NAME_BYTES {
+        return Cow::Borrowed(name);
+    }
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let hash = format!("...{:016x}", hasher.finish());
+    let mut end = SHORT_NAME_BYTES - hash.len();
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    Cow::Owned(format!("{}{hash}", &name[..end]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_are_shortened_and_told_apart() {
+        let longest = "x".repeat(SHORT_NAME_BYTES);
+        assert_eq!(short_name(&longest), longest);
+        let long = |last: &str| short_name(&("ä".repeat(20_000) + last)).into_owned();
+        assert!(long("a").len() <= SHORT_NAME_BYTES && long("a").starts_with("äää"));
+        assert_eq!(long("a"), long("a"));
+        assert_ne!(long("a"), long("b"));
+    }
 
     #[test]
     fn uuid_text_is_kafkas() {

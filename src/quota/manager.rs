@@ -13,6 +13,7 @@ use super::hosts::addresses_of;
 use super::limits::{Limits, QuotaKind, Scope};
 use super::meter::{Meter, Reading};
 use super::rate::{Rate, Window, throttle_time};
+use crate::ids::short_name;
 use crate::metadata::{ImagePublisher, MetadataImage};
 use crate::time::Clock;
 
@@ -25,9 +26,11 @@ pub struct QuotaWindows {
     pub controller: Window,
 }
 
-/// Meters are made for names that clients choose; beyond so many the idle ones are dropped, and where none is, those
-/// that come share one.
+/// Meters are made for names that clients choose, and keep them [short](short_name); where there are so many and none
+/// is idle, those that come share one.
 const MAX_METERS: usize = 50_000;
+/// How often meters that nobody uses are looked for, where new ones come.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// Addresses that are watched at once; beyond, those that come are not limited until others are quiet.
 const MAX_ADDRESSES: usize = 50_000;
 
@@ -42,7 +45,7 @@ pub struct QuotaManager {
     limits_addresses: AtomicBool,
     /// Counts the changes of the limits.
     generation: AtomicU64,
-    meters: Mutex<HashMap<MeterKey, Arc<Meter>>>,
+    meters: Mutex<Meters>,
     connections: Mutex<HashMap<IpAddr, Rate>>,
 }
 
@@ -51,6 +54,20 @@ struct MeterKey {
     kind: QuotaKind,
     user: Arc<str>,
     client_id: Arc<str>,
+}
+
+#[derive(Debug, Default)]
+struct Meters {
+    by_key: HashMap<MeterKey, Arc<Meter>>,
+    swept_at: Duration,
+}
+
+impl Meters {
+    /// Forgets those that no connection uses any more.
+    fn sweep(&mut self, now: Duration) {
+        self.swept_at = now;
+        self.by_key.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(now));
+    }
 }
 
 /// The meters of one client; a connection keeps them for as long as the limits and its client id stay the same.
@@ -109,7 +126,7 @@ impl QuotaManager {
         self.limits_clients.store(clients, Ordering::Release);
         self.limits_addresses.store(addresses, Ordering::Release);
         if !clients {
-            self.meters.lock().clear();
+            self.meters.lock().by_key.clear();
         }
         if !addresses {
             self.connections.lock().clear();
@@ -129,7 +146,7 @@ impl QuotaManager {
     pub fn of_client(&self, kept: &Mutex<Arc<ClientQuotas>>, user: &str, client_id: &str) -> Arc<ClientQuotas> {
         let generation = self.generation.load(Ordering::Acquire);
         let mut kept = kept.lock();
-        if kept.generation != generation || *kept.client_id != *client_id {
+        if kept.generation != generation || *kept.client_id != *short_name(client_id) {
             *kept = Arc::new(self.look_up(generation, user, client_id));
         }
         Arc::clone(&kept)
@@ -144,11 +161,12 @@ impl QuotaManager {
                 Scope::Client => ("", client_id),
                 Scope::UserClient => (user, client_id),
             };
-            Some(self.meter(MeterKey { kind, user: user.into(), client_id: client_id.into() }, limit))
+            let key = MeterKey { kind, user: user.into(), client_id: short_name(client_id).into() };
+            Some(self.meter(key, limit))
         };
         ClientQuotas {
             generation,
-            client_id: client_id.into(),
+            client_id: short_name(client_id).into(),
             produce: meter(QuotaKind::Produce),
             fetch: meter(QuotaKind::Fetch),
             request: meter(QuotaKind::Request),
@@ -157,11 +175,12 @@ impl QuotaManager {
     }
 
     fn meter(&self, mut key: MeterKey, limit: f64) -> Arc<Meter> {
-        let mut meters = self.meters.lock();
-        if meters.len() >= MAX_METERS && !meters.contains_key(&key) {
-            let now = self.now();
-            meters.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(now));
-            if meters.len() >= MAX_METERS {
+        let (mut meters, now) = (self.meters.lock(), self.now());
+        if !meters.by_key.contains_key(&key) {
+            if meters.by_key.len() >= MAX_METERS || now.saturating_sub(meters.swept_at) >= SWEEP_INTERVAL {
+                meters.sweep(now);
+            }
+            if meters.by_key.len() >= MAX_METERS {
                 key = MeterKey { kind: key.kind, user: Arc::default(), client_id: Arc::default() };
             }
         }
@@ -169,7 +188,7 @@ impl QuotaManager {
             QuotaKind::ControllerMutation => self.windows.controller,
             _ => self.windows.clients,
         };
-        let meter = meters.entry(key).or_insert_with_key(|key| {
+        let meter = meters.by_key.entry(key).or_insert_with_key(|key| {
             let (user, client_id) = (Arc::clone(&key.user), Arc::clone(&key.client_id));
             Arc::new(Meter::new(key.kind, user, client_id, window, limit))
         });
@@ -207,8 +226,8 @@ impl QuotaManager {
     pub fn read(&self) -> Vec<Reading> {
         let now = self.now();
         let mut meters = self.meters.lock();
-        meters.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(now));
-        meters.values().map(|meter| meter.read(now)).collect()
+        meters.sweep(now);
+        meters.by_key.values().map(|meter| meter.read(now)).collect()
     }
 }
 
@@ -219,10 +238,11 @@ mod tests {
     use crate::quota::limits::limits_of;
     use crate::time::ManualClock;
 
+    const WINDOW: Window = Window { samples: 11, length: Duration::from_secs(1) };
+    const WINDOWS: QuotaWindows = QuotaWindows { clients: WINDOW, controller: WINDOW };
+
     fn manager(quotas: &[(QuotaEntity, &str, f64)]) -> Arc<QuotaManager> {
-        let window = Window { samples: 11, length: Duration::from_secs(1) };
-        let windows = QuotaWindows { clients: window, controller: window };
-        let manager = QuotaManager::new(windows, ManualClock::at(0));
+        let manager = QuotaManager::new(WINDOWS, ManualClock::at(0));
         set(&manager, quotas);
         manager
     }
@@ -275,6 +295,33 @@ mod tests {
         let kept = Mutex::default();
         manager.of_client(&kept, "u", "kept");
         assert_eq!(manager.read().len(), 1);
+    }
+
+    #[test]
+    fn meters_are_forgotten_by_time_though_nobody_reads_them() {
+        let clock = ManualClock::at(0);
+        let manager = QuotaManager::new(WINDOWS, Arc::clone(&clock) as Arc<dyn Clock>);
+        set(&manager, &[any_client(10.0)]);
+        let kept = Mutex::default();
+        for client in 0..100 {
+            manager.of_client(&kept, "u", &client.to_string());
+        }
+        clock.advance_ms(SWEEP_INTERVAL.as_millis() as i64);
+        manager.of_client(&kept, "u", "next");
+        assert_eq!(manager.meters.lock().by_key.len(), 2, "the one that was in use, and the next");
+    }
+
+    #[test]
+    fn meters_keep_short_names() {
+        let manager = manager(&[any_client(10.0)]);
+        let kept = Mutex::default();
+        let of = |last: &str| {
+            let client_id = "c".repeat(30_000) + last;
+            Arc::clone(manager.of_client(&kept, "u", &client_id).meter(QuotaKind::Produce).unwrap())
+        };
+        let (one, other) = (of("1"), of("2"));
+        assert!(!Arc::ptr_eq(&one, &other) && Arc::ptr_eq(&one, &of("1")));
+        assert!(one.client_id.len() < 1_000 && kept.lock().client_id.len() < 1_000);
     }
 
     #[test]

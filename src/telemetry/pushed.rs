@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::otlp::Metric;
+use crate::ids::short_name;
 
-/// Values that are kept at once; the names are the clients' choice.
+/// Values that are kept at once; the names are the clients' choice, and kept [short](short_name).
 const MAX_VALUES: usize = 2_000;
 /// A value that was not pushed again for so long is forgotten: longer than the longest interval.
 const VALUE_LIMIT: Duration = Duration::from_secs(2 * 3_600);
@@ -44,11 +45,11 @@ pub(super) struct Pushed {
 
 impl Pushed {
     pub(super) fn take(&mut self, now: Duration, client_id: &str, metrics: &[Metric<'_>]) {
-        let client_id: Arc<str> = client_id.into();
+        let client_id: Arc<str> = short_name(client_id).into();
         for metric in metrics {
             self.data_points += metric.data_points as u64;
             let Some(value) = metric.value.filter(|value| value.is_finite()) else { continue };
-            let key = (Arc::from(metric.name), Arc::clone(&client_id));
+            let key = (Arc::from(short_name(metric.name)), Arc::clone(&client_id));
             if self.values.len() >= MAX_VALUES && !self.values.contains_key(&key) {
                 self.values.retain(|_, (_, at)| now.saturating_sub(*at) < VALUE_LIMIT);
                 if self.values.len() >= MAX_VALUES {
@@ -95,6 +96,15 @@ mod tests {
         let read = pushed.read(VALUE_LIMIT, 1);
         assert_eq!(read.values.len(), 1);
         assert_eq!((&*read.values[0].metric, read.values[0].value as i64), ("new", 2));
+    }
+
+    #[test]
+    fn long_names_are_kept_short() {
+        let mut pushed = Pushed::default();
+        let name = "m".repeat(30_000);
+        pushed.take(Duration::ZERO, &"c".repeat(30_000), &[Metric { name: &name, data_points: 1, value: Some(1.0) }]);
+        let read = pushed.read(Duration::ZERO, 1);
+        assert!(read.values[0].metric.len() + read.values[0].client_id.len() < 1_000);
     }
 
     #[test]
