@@ -4,25 +4,23 @@
 
 use std::collections::BTreeSet;
 
+use super::describe_groups::GROUP_OPERATIONS;
+use super::groups::text;
 use super::{Outcome, RequestContext};
 use crate::coordinator::group::consumer::GroupError;
 use crate::error::ErrorCode;
 use crate::protocol::wire::messages::consumer_group_describe_response::DescribedGroup;
 use crate::protocol::wire::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, GroupId};
-use crate::protocol::wire::protocol::StrBytes;
 
 const MEMBER_TYPE_SINCE: i16 = 1;
 const MEMBER_TYPE_UNKNOWN: i8 = -1;
 /// What was not asked for.
 const NO_OPERATIONS: i32 = i32::MIN;
-/// Read, delete and describe, describe and alter configs: what there is for groups.
-const ALL_GROUP_OPERATIONS: i32 = (1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11);
-
 pub(super) fn handle(cx: RequestContext, request: ConsumerGroupDescribeRequest) -> Outcome {
     let reply_context = cx.clone();
     cx.reply_later(async move {
         let cx = reply_context;
-        let operations = if request.include_authorized_operations { ALL_GROUP_OPERATIONS } else { NO_OPERATIONS };
+        let operations = if request.include_authorized_operations { GROUP_OPERATIONS } else { NO_OPERATIONS };
         let mut response = ConsumerGroupDescribeResponse::default();
         // Each once: the answer is many times longer than the question.
         let mut seen = BTreeSet::new();
@@ -69,8 +67,4 @@ fn error(cx: &RequestContext, group_id: GroupId, code: ErrorCode, message: Optio
     group.error_code = code.code();
     group.error_message = message.as_deref().map(text);
     group
-}
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::groups::text;
 use super::{Outcome, RequestContext};
 use crate::coordinator::group::GroupId;
 use crate::coordinator::group::consumer::{
@@ -15,7 +16,6 @@ use crate::error::ErrorCode;
 use crate::ids::uuid_to_base64;
 use crate::protocol::wire::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use crate::protocol::wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
-use crate::protocol::wire::protocol::StrBytes;
 
 const OWN_MEMBER_ID_SINCE: i16 = 1;
 
@@ -79,8 +79,4 @@ fn error_response(cx: &RequestContext, code: ErrorCode, message: Option<String>)
     response.error_code = code.code();
     response.error_message = message.as_deref().map(text);
     response
-}
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::describe_groups::GROUP_OPERATIONS;
+use super::groups::text;
 use super::{Outcome, RequestContext};
 use crate::coordinator::group::share::{DescribedShareGroup, DescribedShareMember, ShareGroup};
 use crate::error::ErrorCode;
@@ -11,9 +13,6 @@ use crate::protocol::wire::messages::share_group_describe_response::{
 };
 use crate::protocol::wire::messages::{GroupId, ShareGroupDescribeRequest, ShareGroupDescribeResponse, TopicName};
 use crate::protocol::wire::protocol::StrBytes;
-
-/// Read, delete and describe, describe and alter configs: what there is for groups.
-const ALL_GROUP_OPERATIONS: i32 = (1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11);
 
 pub(super) fn handle(cx: RequestContext, request: ShareGroupDescribeRequest) -> Outcome {
     let reply_context = cx.clone();
@@ -25,7 +24,7 @@ pub(super) fn handle(cx: RequestContext, request: ShareGroupDescribeRequest) -> 
         for group_id in group_ids {
             let mut group = describe(&cx, group_id).await;
             if request.include_authorized_operations {
-                group.authorized_operations = ALL_GROUP_OPERATIONS;
+                group.authorized_operations = GROUP_OPERATIONS;
             }
             response.groups.push(group);
         }
@@ -78,8 +77,4 @@ fn member(member: &DescribedShareMember, image: &MetadataImage) -> Member {
     assignment.topic_partitions = topics.collect();
     on_wire.assignment = assignment;
     on_wire
-}
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
 }

@@ -45,6 +45,7 @@ impl GroupEnvironment {
             session_timeout: Duration::from_millis(group.share_session_timeout_ms.max(0) as u64),
             heartbeat_interval_ms: group.share_heartbeat_interval_ms,
             max_size: groups.share_max_size,
+            assignment_interval_ms: group.share_assignment_interval_ms.into(),
             initialize_retry_interval: Duration::from_millis(groups.share_initialize_retry_interval_ms),
         }
     }

@@ -15,6 +15,8 @@ pub struct ShareSettings {
     pub session_timeout: Duration,
     pub heartbeat_interval_ms: i32,
     pub max_size: usize,
+    /// The shortest time between two target assignments; none where it is zero.
+    pub assignment_interval_ms: i64,
     /// After this long, a partition whose initialisation was not heard of is initialized again.
     pub initialize_retry_interval: Duration,
 }
@@ -26,6 +28,7 @@ impl Default for ShareSettings {
             session_timeout: Duration::from_secs(45),
             heartbeat_interval_ms: 5_000,
             max_size: 200,
+            assignment_interval_ms: 1_000,
             initialize_retry_interval: Duration::from_secs(30),
         }
     }

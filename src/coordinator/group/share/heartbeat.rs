@@ -102,10 +102,10 @@ impl ShareGroup {
                 before.as_deref().is_none_or(|b| b.subscribed_topic_names != after.subscribed_topic_names);
             next.update_epoch(context, subscribed_anew);
             next.update_target(context);
-            next.reconcile(&after.member_id);
+            next.reconcile(context, &after.member_id, subscribed_anew);
             next.forget_deleted_topics(context);
             initialize = next.begin_to_initialize(context);
-            if next.records.is_empty() && next.group().partitions.initializing.is_empty() {
+            if next.records.is_empty() && next.group().has_nothing_to_come() {
                 next.soft.push(ShareSoftChange::Settled { version });
             }
         }
@@ -270,17 +270,21 @@ impl<'a> Next<'a> {
     fn update_epoch(&mut self, context: &ShareContext<'_>, subscribed_anew: bool) {
         let group = self.group();
         let hash = group_hash(group.subscribed_topic_names().into_iter(), context.topics);
-        let due = subscribed_anew || hash != group.metadata_hash || group.has_partitions_of_nobody(context);
+        // An assignment that is to come anyway takes them in too.
+        let is_assigned = group.assignment_epoch >= group.group_epoch;
+        let due = subscribed_anew
+            || hash != group.metadata_hash
+            || (is_assigned && group.has_partitions_of_nobody(context));
         if due {
             let record = records::group_epoch(&group.group_id, group.group_epoch.saturating_add(1), hash);
             self.write(record);
         }
     }
 
-    /// A target assignment for the group's epoch, if there is none yet.
+    /// A target assignment for the group's epoch, if there is none yet and enough time has passed since the last.
     fn update_target(&mut self, context: &ShareContext<'_>) {
         let group = self.group();
-        if group.group_epoch <= group.assignment_epoch {
+        if group.group_epoch <= group.assignment_epoch || !group.may_assign(context) {
             return;
         }
         let mut records = Vec::new();
@@ -296,17 +300,28 @@ impl<'a> Next<'a> {
         }
     }
 
-    /// The member takes its target over.
-    fn reconcile(&mut self, member_id: &str) {
+    /// The member takes its target over; of a target that is older than its subscription what it still wants.
+    fn reconcile(&mut self, context: &ShareContext<'_>, member_id: &str, subscribed_anew: bool) {
         let group = self.group();
         let Some(member) = group.member(member_id) else { return };
-        if member.member_epoch == group.assignment_epoch {
+        let has_reached_target = member.member_epoch == group.assignment_epoch;
+        if has_reached_target && !subscribed_anew {
             return;
         }
+        let mut assigned = group.target.get(member_id).cloned().unwrap_or_default();
+        if group.assignment_epoch < group.group_epoch {
+            let wanted = existing(member.subscribed_topic_names.iter(), context.topics);
+            assigned = Arc::new(assigned.iter().filter(|(topic, _)| wanted.contains(topic)).collect());
+        }
+        if has_reached_target && assigned == member.assigned {
+            return;
+        }
+        let previous_member_epoch =
+            if has_reached_target { member.previous_member_epoch } else { member.member_epoch };
         let reconciled = ShareMember {
             member_epoch: group.assignment_epoch,
-            previous_member_epoch: member.member_epoch,
-            assigned: group.target.get(member_id).cloned().unwrap_or_default(),
+            previous_member_epoch,
+            assigned,
             ..ShareMember::clone(member)
         };
         let record = records::current(&group.group_id, &reconciled);
@@ -349,6 +364,19 @@ impl<'a> Next<'a> {
 }
 
 impl ShareGroup {
+    /// Whether there may be another target assignment. Where nobody has anything it takes nothing away.
+    fn may_assign(&self, context: &ShareContext<'_>) -> bool {
+        let interval_ms = context.settings.assignment_interval_ms;
+        interval_ms == 0
+            || context.now.wall_ms >= self.assignment_timestamp_ms.saturating_add(interval_ms)
+            || self.target.values().all(|target| target.is_empty())
+    }
+
+    /// Neither an assignment nor the state of a partition is waited for.
+    fn has_nothing_to_come(&self) -> bool {
+        self.assignment_epoch >= self.group_epoch && self.partitions.initializing.is_empty()
+    }
+
     /// Partitions of subscribed topics without state that nobody is about to initialize.
     fn without_state(&self, context: &ShareContext<'_>) -> TopicPartitions {
         let tried_after = context.now.monotonic.saturating_sub(context.settings.initialize_retry_interval);

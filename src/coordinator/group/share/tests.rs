@@ -63,7 +63,7 @@ impl World {
         let mut world = Self {
             group: ShareGroup::new("group".into()),
             cluster: Cluster::default(),
-            settings: ShareSettings { max_size: 3, ..ShareSettings::default() },
+            settings: ShareSettings { max_size: 3, assignment_interval_ms: 0, ..ShareSettings::default() },
             seconds: 1000,
             log: Vec::new(),
         };
@@ -179,6 +179,21 @@ fn members_share_what_there_is() {
     let shared: usize = world.group.members().map(|member| world.group.target[&member.member_id].len()).sum();
     assert_eq!(shared, 4, "two members each");
     assert_eq!(world.heartbeat("m4", 0, Some(&["a"])), Err(ErrorCode::GroupMaxSizeReached));
+}
+
+#[test]
+fn assignments_keep_their_distance() {
+    let mut world = World::new();
+    world.settings.assignment_interval_ms = 2_000;
+    let first = world.join("m1", &["a"]);
+    assert_eq!(first.assignment.map(|all| all.len()), Some(2), "the first takes nothing from anybody");
+    let second = world.heartbeat("m2", 0, Some(&["a"])).unwrap();
+    assert_eq!((second.member_epoch, second.assignment.map(|all| all.len())), (first.member_epoch, Some(0)));
+    let narrowed = world.heartbeat("m1", first.member_epoch, Some(&["b"])).unwrap();
+    assert_eq!(narrowed.assignment.map(|all| all.len()), Some(0), "what it wants no more it loses at once");
+    world.seconds += 2;
+    let second = world.heartbeat("m2", second.member_epoch, None).unwrap();
+    assert_eq!(second.assignment.map(|all| all.len()), Some(2));
 }
 
 #[test]
