@@ -16,11 +16,11 @@ use kafka_protocol::messages::{
     GroupId, IncrementalAlterConfigsRequest, ShareAcknowledgeRequest, ShareFetchRequest, ShareFetchResponse,
     ShareGroupHeartbeatRequest, TopicName,
 };
-use ottla_compat_tests::Node;
 use ottla_compat_tests::batch::{Batch, parse};
 use ottla_compat_tests::classic_member::coordinator;
 use ottla_compat_tests::wait::eventually;
 use ottla_compat_tests::wire::{Wire, text};
+use ottla_compat_tests::{Node, only_ottla};
 use uuid::Uuid;
 
 const UNKNOWN_SERVER_ERROR: i16 = -1;
@@ -206,6 +206,10 @@ fn a_group_begins_at_the_end_unless_it_is_told_otherwise() -> Result<()> {
 
 #[test]
 fn a_long_poll_wakes_when_a_record_arrives_or_is_given_back() -> Result<()> {
+    // Kafka 4.3.1 lets one of the two wait for its whole time.
+    if only_ottla() {
+        return Ok(());
+    }
     let (node, topic) = node()?;
     from_earliest(&mut node.wire(), "workers")?;
     let (mut holder, mut waiter) = (Member::new(&node, "workers", topic), Member::new(&node, "workers", topic));
@@ -224,7 +228,7 @@ fn a_long_poll_wakes_when_a_record_arrives_or_is_given_back() -> Result<()> {
     assert_eq!(holder.acknowledge(&[(0, 0, &[RELEASE])])?, NONE);
     let woken = waiter.wire.receive::<ShareFetchRequest>(1)?;
     assert_eq!(acquired(&woken.responses[0].partitions[0]), [(0, 0, 2)]);
-    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(20), "it waited for its time to be over: {:?}", begin.elapsed());
     Ok(())
 }
 
@@ -297,7 +301,8 @@ fn acknowledgements_that_make_no_sense_change_nothing() -> Result<()> {
     assert_eq!(member.acknowledge(&[(0, 2, &[ACCEPT, ACCEPT])])?, INVALID_REQUEST);
     assert_eq!(member.acknowledge(&[(0, 2, &[5])])?, INVALID_REQUEST);
     assert_eq!(member.acknowledge(&[(0, 2, &[4])])?, INVALID_REQUEST, "version 1 does not renew");
-    assert_eq!(member.acknowledge(&[(0, 1, &[ACCEPT]), (1, 2, &[ACCEPT])])?, INVALID_REQUEST, "overlapping");
+    assert_eq!(member.acknowledge(&[(1, 2, &[ACCEPT]), (0, 0, &[ACCEPT])])?, INVALID_REQUEST, "not in order");
+    assert_eq!(member.acknowledge(&[(0, 1, &[ACCEPT]), (1, 2, &[ACCEPT])])?, INVALID_RECORD_STATE, "overlapping");
     assert_eq!(member.acknowledge(&[(0, 2, &[ACCEPT])])?, NONE);
     assert_eq!(member.acknowledge(&[(0, 2, &[ACCEPT])])?, NONE, "done with: nothing to say against it");
     Ok(())
@@ -305,6 +310,10 @@ fn acknowledgements_that_make_no_sense_change_nothing() -> Result<()> {
 
 #[test]
 fn partitions_that_are_not_there_are_named() -> Result<()> {
+    // Kafka 4.3.1 stumbles over the topic id that nobody has, and answers UNKNOWN_SERVER_ERROR for the whole request.
+    if only_ottla() {
+        return Ok(());
+    }
     let (node, topic) = node()?;
     let mut member = Member::new(&node, "workers", topic);
     let mut request = member.request();
@@ -319,7 +328,7 @@ fn partitions_that_are_not_there_are_named() -> Result<()> {
         .flat_map(|found| found.partitions.iter().map(|partition| (found.topic_id == topic, partition.error_code)))
         .collect();
     codes.sort_unstable();
-    assert_eq!(codes, [(false, UNKNOWN_TOPIC_ID), (true, UNKNOWN_TOPIC_OR_PARTITION)]);
+    assert_eq!(codes, [(false, UNKNOWN_TOPIC_ID), (true, UNKNOWN_TOPIC_OR_PARTITION)], "{response:?}");
     Ok(())
 }
 
@@ -358,15 +367,17 @@ fn sessions_are_checked() -> Result<()> {
 
 #[test]
 fn a_broker_holds_no_more_sessions_than_it_is_told_to() -> Result<()> {
-    let (node, topic) = node_with(&[("group.share.max.share.sessions", "1")])?;
-    let mut first = Member::new(&node, "workers", topic);
-    let mut second = Member::new(&node, "workers", topic);
-    first.poll()?;
-    let request = second.request();
-    assert_eq!(second.wire.call(1, &request)?.error_code, SHARE_SESSION_LIMIT_REACHED);
-    drop(first);
-    eventually("the connection's session is gone", || {
-        (second.wire.call(1, &request).expect("a response").error_code == NONE).then_some(())
+    let (node, topic) = node_with(&[("group.share.max.share.sessions", "10"), ("group.share.max.size", "10")])?;
+    let mut members: Vec<Member> = (0..10).map(|_| Member::new(&node, "workers", topic)).collect();
+    for member in &mut members {
+        member.poll()?;
+    }
+    let mut late = Member::new(&node, "others", topic);
+    let request = late.request();
+    assert_eq!(late.wire.call(1, &request)?.error_code, SHARE_SESSION_LIMIT_REACHED);
+    drop(members);
+    eventually("the connections' sessions are gone", || {
+        (late.wire.call(1, &request).expect("a response").error_code == NONE).then_some(())
     });
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::RequestContext;
-use crate::coordinator::share::share_partition::{AckType, Acknowledgement, Span};
+use crate::coordinator::share::share_partition::{AckType, AcknowledgeError, Acknowledgement, Span};
 use crate::coordinator::share::{Acknowledging, FINAL_EPOCH, SessionKey, SharePartitions, SharedTopicPartition};
 use crate::error::ErrorCode;
 use crate::ids::Offset;
@@ -72,8 +72,12 @@ pub(super) fn parse(
         if first < 0 || first > last {
             return invalid(format!("Invalid acknowledge range: {first} to {last}"));
         }
-        if Offset(first) <= behind {
+        if Offset(first) < behind {
             return invalid(format!("Acknowledge batches are not in order at offset {first}"));
+        }
+        if Offset(first) == behind {
+            // Kafka takes the first word on the record, after which it is acquired no more.
+            return Err(ShareError::new(ErrorCode::InvalidRecordState, AcknowledgeError::NotAcquired.to_string()));
         }
         if types.is_empty() {
             return invalid("No acknowledge types".to_owned());
@@ -155,7 +159,8 @@ mod tests {
         assert_eq!(refused(&[(-1, 4, &[1])], false), invalid);
         assert_eq!(refused(&[(0, 4, &[])], false), invalid);
         assert_eq!(refused(&[(0, 4, &[1, 1])], false), invalid);
-        assert_eq!(refused(&[(0, 4, &[1]), (4, 5, &[1])], false), invalid);
+        assert_eq!(refused(&[(0, 4, &[1]), (3, 5, &[1])], false), invalid);
+        assert_eq!(refused(&[(0, 4, &[1]), (4, 5, &[1])], false), Some(ErrorCode::InvalidRecordState));
         assert_eq!(refused(&[(0, 4, &[5])], true), invalid);
         assert_eq!(refused(&[(0, 4, &[-1])], true), invalid);
         assert_eq!(refused(&[(0, 4, &[4])], false), invalid);

@@ -248,6 +248,13 @@ fn keys_that_must_go_together() {
     check_refused_for("connections.max.idle.ms=50", "must be less than connections.max.idle.ms=50");
     check_refused_for("log.cleaner.threads=200", "must be more than 1 MiB for each of log.cleaner.threads");
     check_refused_for("replica.lag.time.max.ms=400", "must not exceed replica.lag.time.max.ms=400");
+    check_refused_for("group.share.max.size=300\ngroup.share.max.share.sessions=200", "must not exceed");
+    check_refused_for("group.consumer.assignment.interval.ms=15001", "must not exceed");
+    check_refused_for(
+        "group.share.heartbeat.interval.ms=15000\ngroup.share.min.session.timeout.ms=15000\n\
+         group.share.session.timeout.ms=15000",
+        "must be below group.share.session.timeout.ms=15000",
+    );
     check_refused_for("log.cleaner.max.compaction.lag.ms=5\nlog.cleaner.min.compaction.lag.ms=6", "must not exceed");
     check_refused_for("log.dirs=/a,,/b", "a log directory without a name");
     assert_eq!(started_with("log.dir=/a\nlog.dirs=").log_dirs, [PathBuf::from("/a")]);
