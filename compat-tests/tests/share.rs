@@ -164,6 +164,7 @@ fn share_groups(node: &Node, arguments: &[&str]) -> Command {
 }
 
 #[test]
+#[ignore = "slow: make compat"]
 fn the_share_groups_tool() -> Result<()> {
     let node = Node::with(SHORT_LOCKS);
     queue(&node, "tooled", 0..5)?;
