@@ -8,8 +8,8 @@ use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_client_quotas_request::ComponentData;
 use kafka_protocol::messages::{
-    AlterClientQuotasRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
-    DescribeClientQuotasRequest, MetadataRequest,
+    AlterClientQuotasRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+    DescribeClientQuotasRequest, MetadataRequest, OffsetDeleteRequest,
 };
 use ottla_compat_tests::batch::{Batch, Record};
 use ottla_compat_tests::wait::eventually;
@@ -330,6 +330,17 @@ fn time_of_the_broker_is_a_quota_too() -> Result<()> {
     let told_at = Instant::now();
     wire.call(12, &request)?;
     ensure!(told_at.elapsed() >= Duration::from_millis(throttle_ms as u64) * 8 / 10, "{:?}", told_at.elapsed());
+    wire.create_topic("t", 1, &[])?;
+    let produce = produce_request("t", 0, 1, batch(10));
+    eventually("a producer is told", || (wire.call(9, &produce).ok()?.throttle_time_ms > 0).then_some(()));
+    let versions = ApiVersionsRequest::default();
+    eventually("whoever asks for versions is told", || {
+        (wire.call(2, &versions).ok()?.throttle_time_ms > 0).then_some(())
+    });
+    let delete = OffsetDeleteRequest::default().with_group_id(text("g").into());
+    eventually("whoever deletes offsets is told", || {
+        (wire.call(0, &delete).ok()?.throttle_time_ms > 0).then_some(())
+    });
     // Every connection of that user is under the same quota.
     eventually("the other is throttled", || (other.call(12, &request).ok()?.throttle_time_ms > 0).then_some(()));
     Ok(())

@@ -29,16 +29,21 @@ const LEVEL_ZERO_SINCE: i16 = 4;
 
 pub(super) fn handle(cx: RequestContext, request: ApiVersionsRequest) -> Outcome {
     let mut response = ApiVersionsResponse::default();
-    if let Err(code) = check(&cx, &request) {
-        cx.count_error(code);
-        response.error_code = code.code();
-        return cx.reply(response);
+    match check(&cx, &request) {
+        Ok(()) => {
+            response.api_keys = api_keys();
+            if cx.version >= FEATURES_SINCE {
+                add_features(&cx, &mut response);
+            }
+        }
+        Err(code) => {
+            cx.count_error(code);
+            response.error_code = code.code();
+        }
     }
-    response.api_keys = api_keys();
-    if cx.version >= FEATURES_SINCE {
-        add_features(&cx, &mut response);
-    }
-    cx.reply(response)
+    response.throttle_time_ms = cx.charge_time();
+    let throttle_time_ms = response.throttle_time_ms;
+    cx.reply(response).muting(throttle_time_ms)
 }
 
 fn check(cx: &RequestContext, request: &ApiVersionsRequest) -> Result<(), ErrorCode> {

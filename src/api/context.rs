@@ -138,6 +138,8 @@ pub struct RequestContext {
     pub client_id: Option<StrBytes>,
     /// Of the whole request, without its size.
     pub frame_bytes: usize,
+    /// When the request came, where time is counted: some client is limited.
+    pub(super) received: Option<Duration>,
 }
 
 impl RequestContext {

@@ -164,9 +164,11 @@ fn decode<R: Decodable + HeaderVersion>(
         correlation_id: prefix.correlation_id,
         client_id,
         frame_bytes,
+        received,
     };
-    let Some(received) = received else { return Ok(handler(context, request)) };
+    if received.is_none() {
+        return Ok(handler(context, request));
+    }
     let outcome = handler(context.clone(), request);
-    let busy = connection.services.clock.monotonic().saturating_sub(received);
-    Ok(throttle::settle(&context, R::header_version(version) >= 2, busy, outcome))
+    Ok(throttle::settle(&context, R::header_version(version) >= 2, outcome))
 }

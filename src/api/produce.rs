@@ -55,8 +55,8 @@ pub(super) fn handle(cx: RequestContext, request: ProduceRequest) -> Outcome {
     for (at, topic) in request.topic_data.into_iter().enumerate() {
         produced.topics.push(append_topic(&cx, topic, acks, is_transactional, now_ms, at, &mut produced.waits));
     }
-    // Over its quota a producer is served and then not read for a while.
-    produced.throttle_time_ms = cx.charge(QuotaKind::Produce, cx.frame_bytes as f64);
+    // Over one of its quotas a producer is served and then not read for a while.
+    produced.throttle_time_ms = cx.charge(QuotaKind::Produce, cx.frame_bytes as f64).max(cx.charge_time());
     let throttle_time_ms = produced.throttle_time_ms;
     if acks == Some(Acks::None) {
         // The one sign of failure that such a producer gets, and makes it look for new leaders.

@@ -1,7 +1,7 @@
 //! Quotas and replies: what a request counts for, what its response says of it, how long the connection is not read.
 //!
-//! Every response but a few begins with `throttle_time_ms`: there the time is written once the response is encoded, so
-//! that no handler has to think of it. Bytes and mutations are counted by the handlers that know them.
+//! Almost every response tells `throttle_time_ms` at a fixed place: there the time is written once the response is
+//! encoded, so that hardly a handler has to think of it. Bytes and mutations are counted by the handlers that know them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,77 +12,33 @@ use crate::controller::AdminError;
 use crate::error::ErrorCode;
 use crate::quota::{ClientQuotas, Meter, QuotaKind};
 
-/// The APIs whose responses begin with `throttle_time_ms`, and since which version they do.
-const BEGINS_WITH_THROTTLE_TIME: &[(i16, i16)] = &[
-    (1, 1),
-    (2, 2),
-    (3, 3),
-    (8, 3),
-    (9, 3),
-    (10, 1),
-    (11, 2),
-    (12, 1),
-    (13, 1),
-    (14, 1),
-    (15, 1),
-    (16, 1),
-    (19, 2),
-    (20, 1),
-    (21, 0),
-    (22, 0),
-    (23, 2),
-    (24, 0),
-    (25, 0),
-    (26, 0),
-    (28, 0),
-    (29, 0),
-    (30, 0),
-    (31, 0),
-    (32, 0),
-    (33, 0),
-    (34, 0),
-    (35, 0),
-    (37, 0),
-    (42, 0),
-    (43, 0),
-    (44, 0),
-    (45, 0),
-    (46, 0),
-    (48, 0),
-    (49, 0),
-    (50, 0),
-    (51, 0),
-    (57, 0),
-    (60, 0),
-    (61, 0),
-    (64, 0),
-    (65, 0),
-    (66, 0),
-    (68, 0),
-    (69, 0),
-    (71, 0),
-    (72, 0),
-    (74, 0),
-    (75, 0),
-    (76, 0),
-    (77, 0),
-    (78, 0),
-    (79, 0),
-    (88, 0),
-    (89, 0),
-    (90, 0),
-    (91, 0),
-    (92, 0),
-];
+/// Where the responses of an API tell `throttle_time_ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ThrottleTime {
+    /// They do not.
+    Untold,
+    /// First of all, since this version.
+    First(i16),
+    /// Right behind the error code.
+    BehindError,
+    /// Behind what has no fixed length: the handler takes [`RequestContext::charge_time`] and tells of it.
+    ByHandler,
+}
 
 /// Size and correlation id, before the tags of a flexible header.
 const HEADER_BYTES: usize = 8;
 
-/// Where in a response's frame `throttle_time_ms` is.
-fn throttle_time_at(api_key: i16, version: i16, flexible: bool) -> Option<usize> {
-    let row = BEGINS_WITH_THROTTLE_TIME.binary_search_by_key(&api_key, |(key, _)| *key).ok()?;
-    let (_, since) = BEGINS_WITH_THROTTLE_TIME[row];
-    (version >= since).then_some(HEADER_BYTES + usize::from(flexible))
+impl ThrottleTime {
+    /// Where in a response's frame it is.
+    fn at(self, version: i16, flexible: bool) -> Option<usize> {
+        const ERROR_BYTES: usize = 2;
+        let body = HEADER_BYTES + usize::from(flexible);
+        match self {
+            Self::First(since) if version >= since => Some(body),
+            Self::BehindError => Some(body + ERROR_BYTES),
+            Self::First(_) | Self::Untold | Self::ByHandler => None,
+        }
+    }
 }
 
 /// Who every client is, until clients have to say who they are.
@@ -104,6 +60,14 @@ impl RequestContext {
         self.quotas()
             .and_then(|quotas| quotas.meter(kind).map(Arc::clone))
             .map_or(0, |meter| millis(meter.record(self.services().quotas.now(), value)))
+    }
+
+    /// Counts the time that the request took so far; how long the client is throttled, in milliseconds.
+    pub(super) fn charge_time(&self) -> i32 {
+        const PERCENT: f64 = 100.0;
+        let Some(received) = self.received else { return 0 };
+        let busy = self.services().clock.monotonic().saturating_sub(received);
+        self.charge(QuotaKind::Request, busy.as_secs_f64() * PERCENT)
     }
 
     /// The client's quota on partitions created and deleted: since `strict_since` a request over it is refused.
@@ -146,13 +110,14 @@ impl MutationQuota {
 }
 
 /// Counts the time that a request took, and makes its reply tell of it.
-pub(super) fn settle(cx: &RequestContext, flexible: bool, busy: Duration, outcome: Outcome) -> Outcome {
-    const PERCENT: f64 = 100.0;
-    let throttle_ms = cx.charge(QuotaKind::Request, busy.as_secs_f64() * PERCENT);
+pub(super) fn settle(cx: &RequestContext, flexible: bool, outcome: Outcome) -> Outcome {
+    if cx.api.throttle_time == ThrottleTime::ByHandler {
+        return outcome;
+    }
+    let throttle_ms = cx.charge_time();
     match outcome {
         Outcome::Reply(reply) => {
-            let at = throttle_time_at(cx.api.key, cx.version, flexible);
-            Outcome::Reply(reply.throttled(throttle_ms, at))
+            Outcome::Reply(reply.throttled(throttle_ms, cx.api.throttle_time.at(cx.version, flexible)))
         }
         outcome => outcome.muting(throttle_ms),
     }
@@ -168,22 +133,10 @@ mod tests {
 
     #[test]
     fn the_time_is_behind_the_header() {
-        assert!(BEGINS_WITH_THROTTLE_TIME.is_sorted());
-        assert_eq!(throttle_time_at(3, 2, false), None);
-        assert_eq!(throttle_time_at(3, 3, false), Some(8));
-        assert_eq!(throttle_time_at(3, 9, true), Some(9));
-        assert_eq!(throttle_time_at(0, 9, true), None, "Produce has it at the end");
-        assert_eq!(throttle_time_at(18, 3, true), None, "so has ApiVersions");
-    }
-
-    /// An API that is served and not listed is muted without being told why.
-    #[test]
-    fn every_api_is_known() {
-        const ELSEWHERE: [i16; 7] = [0, 18, 38, 39, 40, 41, 47];
-        const NOWHERE: [i16; 3] = [17, 36, 55];
-        for row in super::super::TABLE {
-            let listed = throttle_time_at(row.key, *row.versions.end(), true).is_some();
-            assert!(listed || ELSEWHERE.contains(&row.key) || NOWHERE.contains(&row.key), "{}", row.name);
-        }
+        assert_eq!(ThrottleTime::First(3).at(2, false), None);
+        assert_eq!(ThrottleTime::First(3).at(3, false), Some(8));
+        assert_eq!(ThrottleTime::First(3).at(9, true), Some(9));
+        assert_eq!(ThrottleTime::BehindError.at(0, false), Some(10));
+        assert_eq!(ThrottleTime::ByHandler.at(9, true), None);
     }
 }
