@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use kafka_protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
+use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::describe_log_dirs_response::DescribeLogDirsPartition;
 use kafka_protocol::messages::{AlterReplicaLogDirsRequest, DescribeLogDirsRequest};
 use ottla_compat_tests::batch::{Batch, parse};
@@ -68,6 +69,21 @@ fn described(wire: &mut Wire, topic: &str) -> Result<Vec<(PathBuf, DescribeLogDi
         }
     }
     Ok(found)
+}
+
+#[test]
+fn partitions_of_a_topic_that_is_named_twice_come_together() -> Result<()> {
+    let node = Node::start();
+    let mut wire = node.wire();
+    wire.create_topic("t", 3, &[])?;
+    let asked = |partition| DescribableLogDirTopic::default().with_topic(name("t")).with_partitions(vec![partition]);
+    let request = DescribeLogDirsRequest::default().with_topics(Some(vec![asked(0), asked(2)]));
+    let response = wire.call(4, &request)?;
+    let topics = response.results.iter().flat_map(|directory| &directory.topics);
+    let mut found: Vec<_> = topics.flat_map(|topic| &topic.partitions).map(|found| found.partition_index).collect();
+    found.sort_unstable();
+    assert_eq!(found, [0, 2]);
+    Ok(())
 }
 
 fn wait_until_in(wire: &mut Wire, topic: &str, directory: &Path) {

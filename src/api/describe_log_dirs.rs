@@ -32,7 +32,11 @@ type Asked = Option<HashMap<String, HashSet<PartitionIndex>>>;
 
 fn describe(cx: &RequestContext, request: &DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let asked: Asked = request.topics.as_ref().map(|topics| {
-        topics.iter().map(|topic| (topic.topic.to_string(), topic.partitions.iter().copied().collect())).collect()
+        let mut by_topic: HashMap<_, HashSet<_>> = HashMap::new();
+        for topic in topics {
+            by_topic.entry(topic.topic.to_string()).or_default().extend(&topic.partitions);
+        }
+        by_topic
     });
     let mut partitions = partitions_by_directory(cx, &asked);
     let results = cx.services().logs.directories().into_iter().map(|directory| {
