@@ -27,6 +27,7 @@ async fn alter(
     let asked: Vec<_> = request.topics.iter().flat_map(|topic| asked(topic, may_change)).collect();
     let mut results = cx.services().controller.alter_reassignments(&asked).await.into_iter();
     let mut response = AlterPartitionReassignmentsResponse::default();
+    response.error_message = None;
     response.allow_replication_factor_change = may_change;
     for topic in request.topics {
         let mut on_wire = ReassignableTopicResponse::default();
@@ -50,10 +51,11 @@ fn asked(topic: &ReassignableTopic, may_change_replication_factor: bool) -> impl
 fn answer(cx: &RequestContext, partition: i32, result: Result<(), AdminError>) -> ReassignablePartitionResponse {
     let mut on_wire = ReassignablePartitionResponse::default();
     on_wire.partition_index = partition;
+    on_wire.error_message = None;
     if let Err(error) = result {
         cx.count_error(error.code);
         on_wire.error_code = error.code.code();
-        on_wire.error_message = Some(StrBytes::from_string(error.message));
+        on_wire.error_message = error.words().map(StrBytes::from_string);
     }
     on_wire
 }

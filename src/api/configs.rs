@@ -94,10 +94,6 @@ pub(super) fn refused(error: AlterError) -> AdminError {
     AdminError::new(error.code(), error.to_string())
 }
 
-pub(super) fn unknown_topic() -> AdminError {
-    AdminError::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.")
-}
-
 /// The resources of a request; one that is named twice is refused each time.
 pub(super) fn each_once(cx: &RequestContext, named: &[(i8, &str)]) -> Vec<Result<Resource, AdminError>> {
     let mut times_named: HashMap<(i8, &str), usize> = HashMap::new();

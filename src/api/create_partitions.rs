@@ -70,10 +70,11 @@ fn new_partitions(topic: &CreatePartitionsTopic) -> NewPartitions {
 fn on_wire(cx: &RequestContext, name: TopicName, result: Result<(), AdminError>) -> CreatePartitionsTopicResult {
     let mut on_wire = CreatePartitionsTopicResult::default();
     on_wire.name = name;
+    on_wire.error_message = None;
     if let Err(error) = result {
         cx.count_error(error.code);
         on_wire.error_code = error.code.code();
-        on_wire.error_message = Some(StrBytes::from_string(error.message));
+        on_wire.error_message = error.words().map(StrBytes::from_string);
     }
     on_wire
 }

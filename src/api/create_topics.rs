@@ -97,6 +97,7 @@ fn new_topic(cx: &RequestContext, topic: &CreatableTopic) -> Result<NewTopic, Ad
 fn success(cx: &RequestContext, name: TopicName, created: CreatedTopic) -> CreatableTopicResult {
     let mut result = CreatableTopicResult::default();
     result.name = name;
+    result.error_message = None;
     result.topic_id = created.id.0;
     result.num_partitions = created.partitions;
     result.replication_factor = created.replication_factor;

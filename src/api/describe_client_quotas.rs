@@ -16,7 +16,6 @@ pub(super) fn handle(cx: RequestContext, request: DescribeClientQuotasRequest) -
         .map(|part| (part.entity_type.as_str(), part.match_type, part._match.as_deref()))
         .collect();
     let mut response = DescribeClientQuotasResponse::default();
-    response.error_message = None;
     match QuotaFilter::new(&components, request.strict) {
         Ok(filter) => {
             let image = cx.services().metadata.current();

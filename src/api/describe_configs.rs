@@ -13,6 +13,7 @@ use crate::config::alter::BrokerTarget;
 use crate::config::describe::{self, ConfigEntry};
 use crate::controller::AdminError;
 use crate::error::ErrorCode;
+use crate::ids::BrokerId;
 use crate::metadata::MetadataImage;
 use crate::metadata::keys::ConfigResource;
 use crate::protocol::wire::messages::describe_configs_request::DescribeConfigsResource;
@@ -68,7 +69,8 @@ fn result_for(asked: DescribeConfigsResource) -> DescribeConfigsResult {
     let mut result = DescribeConfigsResult::default();
     result.resource_type = asked.resource_type;
     result.resource_name = asked.resource_name;
-    result.error_message = None;
+    // As Kafka has it where others tell of no message.
+    result.error_message = Some(StrBytes::default());
     result
 }
 
@@ -87,8 +89,20 @@ fn refusal(
 
 /// The resource by its name. Kafka has other words here than where the same is changed.
 fn resolve(cx: &RequestContext, asked: &DescribeConfigsResource) -> Result<Resource, AdminError> {
-    let name = asked.resource_name.as_str();
+    let (name, this) = (asked.resource_name.as_str(), cx.services().broker_id);
+    let no_number = |_| configs::invalid(format!("Broker id must be an integer, but it is: {name}"));
+    let id = || name.parse().map(BrokerId).map_err(no_number);
     match asked.resource_type {
+        configs::BROKER if name.is_empty() => Ok(Resource::Broker(BrokerTarget::AllBrokers)),
+        configs::BROKER if id()? == this => Ok(Resource::Broker(BrokerTarget::ThisBroker)),
+        configs::BROKER => Err(configs::invalid(format!(
+            "Unexpected broker id, expected {this} or empty string, but received {name}"
+        ))),
+        configs::BROKER_LOGGER if name.is_empty() => Err(configs::invalid("Broker id must not be empty")),
+        configs::BROKER_LOGGER if id()? == this => Ok(Resource::BrokerLogger),
+        configs::BROKER_LOGGER => {
+            Err(configs::invalid(format!("Unexpected broker id, expected {this} but received {name}")))
+        }
         configs::GROUP if name.is_empty() => Err(configs::invalid("Group name must not be empty")),
         configs::CLIENT_METRICS if name.is_empty() => {
             Err(configs::invalid("Client metrics subscription name must not be empty"))
@@ -108,7 +122,7 @@ fn describe(
     Ok(match resource {
         Resource::Topic(name) => {
             crate::controller::machine::validate_topic_name(name)?;
-            let topic = image.topic(name).ok_or_else(configs::unknown_topic)?;
+            let topic = image.topic(name).ok_or_else(|| AdminError::wordless(ErrorCode::UnknownTopicOrPartition))?;
             describe::topic(&layers, &topic.configs, wanted)
         }
         Resource::Broker(BrokerTarget::ThisBroker) => describe::broker(&layers, wanted),

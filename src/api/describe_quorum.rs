@@ -22,6 +22,7 @@ use crate::time::TimestampMs;
 const METADATA_TOPIC: &str = "__cluster_metadata";
 const UNKNOWN: i64 = -1;
 const FETCH_TIMES_SINCE: i16 = 1;
+const MESSAGES_SINCE: i16 = 2;
 const NODES_SINCE: i16 = 2;
 
 pub(super) fn handle(cx: RequestContext, request: DescribeQuorumRequest) -> Outcome {
@@ -67,6 +68,10 @@ fn unknown(
         let mut partition = PartitionData::default();
         partition.partition_index = asked.partition_index;
         partition.error_code = ErrorCode::UnknownTopicOrPartition.code();
+        if cx.version >= MESSAGES_SINCE {
+            let message = "This server does not host this topic-partition.";
+            partition.error_message = Some(StrBytes::from_static_str(message));
+        }
         partition
     });
     topic.partitions = partitions.collect();

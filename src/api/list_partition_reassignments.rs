@@ -15,6 +15,7 @@ use crate::protocol::wire::protocol::StrBytes;
 pub(super) fn handle(cx: RequestContext, request: ListPartitionReassignmentsRequest) -> Outcome {
     let image = cx.services().metadata.current();
     let mut response = ListPartitionReassignmentsResponse::default();
+    response.error_message = None;
     response.topics = match request.topics {
         None => image.topics().filter_map(|topic| ongoing(topic, |_| true)).collect(),
         Some(asked) => {

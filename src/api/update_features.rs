@@ -22,11 +22,14 @@ pub(super) fn handle(cx: RequestContext, request: UpdateFeaturesRequest) -> Outc
 async fn update(cx: &RequestContext, request: UpdateFeaturesRequest) -> UpdateFeaturesResponse {
     let updates: Vec<FeatureUpdate> = request.feature_updates.iter().map(from_wire).collect();
     let mut response = UpdateFeaturesResponse::default();
+    response.error_message = None;
     match cx.services().controller.update_features(&updates, request.validate_only).await {
         Ok(()) if cx.version < ALL_OR_NONE_SINCE => {
             let results = request.feature_updates.into_iter().map(|asked| {
                 let mut result = UpdatableFeatureResult::default();
                 result.feature = asked.feature;
+                // Kafka's word for success, here alone.
+                result.error_message = Some(StrBytes::from_static_str("NONE"));
                 result
             });
             response.results = results.collect();

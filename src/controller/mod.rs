@@ -30,7 +30,7 @@ pub use runtime::{
 use crate::error::ErrorCode;
 use crate::metadata::StoreError;
 
-/// Why an admin operation was refused or failed, as the client is told.
+/// Why an admin operation was refused or failed, as the client is told. No message: the code says all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct AdminError {
@@ -41,6 +41,16 @@ pub struct AdminError {
 impl AdminError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+
+    /// An error that Kafka has no words for.
+    pub fn wordless(code: ErrorCode) -> Self {
+        Self::new(code, "")
+    }
+
+    /// The message on the wire.
+    pub fn words(self) -> Option<String> {
+        Some(self.message).filter(|message| !message.is_empty())
     }
 }
 

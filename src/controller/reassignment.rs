@@ -64,8 +64,7 @@ pub(super) fn cancel(
     may_elect_uncleanly: bool,
 ) -> Result<PartitionImage, AdminError> {
     if partition.adding.is_empty() && partition.removing.is_empty() {
-        let message = "No partition reassignment is in progress.";
-        return Err(AdminError::new(ErrorCode::NoReassignmentInProgress, message));
+        return Err(AdminError::wordless(ErrorCode::NoReassignmentInProgress));
     }
     let replicas = without(&partition.replicas, &partition.adding);
     let mut isr = without(&partition.isr, &partition.adding);

@@ -32,8 +32,7 @@ type Results = Vec<Result<(), AdminError>>;
 type Decision = Result<Option<(TopicId, PartitionImage)>, AdminError>;
 
 impl Controller {
-    /// Elects leaders of these partitions, or of all that need one: those and what became of them. An error without
-    /// words says all by its code.
+    /// Elects leaders of these partitions, or of all that need one: those and what became of them.
     pub async fn elect_leaders(
         &self,
         kind: ElectionType,
@@ -52,7 +51,7 @@ impl Controller {
                 || format!("No such topic as {topic}"),
                 || format!("No such partition as {name}"),
             )?;
-            let elected = elect(image, partition, kind).map_err(|code| AdminError::new(code, ""))?;
+            let elected = elect(image, partition, kind).map_err(|code| AdminError::new(code, no_election(code)))?;
             info!(partition = %asked, leader = ?elected.leader, "leader elected");
             Ok(Some((topic.id, elected)))
         };
@@ -139,6 +138,16 @@ fn find<'a>(
     let topic = image.topic(&asked.topic).ok_or_else(|| unknown(no_topic()))?;
     let partition = topic.partition(asked.partition).ok_or_else(|| unknown(no_partition()))?;
     Ok((topic, partition))
+}
+
+/// Kafka's words for why there is no election.
+fn no_election(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::ElectionNotNeeded => "Leader election not needed for topic partition.",
+        ErrorCode::PreferredLeaderNotAvailable => "The preferred leader was not available.",
+        ErrorCode::EligibleLeadersNotAvailable => "Eligible topic partition leaders are not available.",
+        _ => "The server experienced an unexpected error when processing the request.",
+    }
 }
 
 fn in_need_of_leaders(image: &MetadataImage, kind: ElectionType) -> Vec<TopicPartition> {

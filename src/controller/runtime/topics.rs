@@ -172,7 +172,8 @@ impl Controller {
     pub async fn create_partitions(&self, new: &NewPartitions, validate_only: bool) -> Result<(), AdminError> {
         for _ in 0..MAX_ATTEMPTS {
             let image = self.image().await?;
-            let topic = image.topic(&new.topic).ok_or_else(unknown_topic)?;
+            let topic = image.topic(&new.topic);
+            let topic = topic.ok_or_else(|| AdminError::wordless(ErrorCode::UnknownTopicOrPartition))?;
             let partitions = plan_partitions(&image, topic, new, &mut *self.random.lock())?;
             if validate_only {
                 return Ok(());
