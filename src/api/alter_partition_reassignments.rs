@@ -25,7 +25,8 @@ async fn alter(
 ) -> AlterPartitionReassignmentsResponse {
     let may_change = request.allow_replication_factor_change;
     let asked: Vec<_> = request.topics.iter().flat_map(|topic| asked(topic, may_change)).collect();
-    let mut results = cx.services().controller.alter_reassignments(&asked).await.into_iter();
+    let services = cx.services();
+    let mut results = services.controller.alter_reassignments(&asked, &services.config).await.into_iter();
     let mut response = AlterPartitionReassignmentsResponse::default();
     response.error_message = None;
     response.allow_replication_factor_change = may_change;

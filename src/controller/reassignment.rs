@@ -43,6 +43,11 @@ pub(super) fn reassign(
     (reassigned != *partition).then_some(reassigned)
 }
 
+/// How many replicas the partition has, or is to have at the end of its reassignment.
+pub(super) fn replication_factor(partition: &PartitionImage) -> usize {
+    without(&partition.replicas, &partition.removing).len()
+}
+
 /// The partition at the end of its reassignment, if those who came are in sync. `None`: not yet, or none is under way.
 pub(super) fn complete(image: &MetadataImage, partition: &PartitionImage) -> Option<PartitionImage> {
     if partition.adding.is_empty() && partition.removing.is_empty() {
@@ -61,7 +66,7 @@ pub(super) fn complete(image: &MetadataImage, partition: &PartitionImage) -> Opt
 pub(super) fn cancel(
     image: &MetadataImage,
     partition: &PartitionImage,
-    may_elect_uncleanly: bool,
+    may_elect_uncleanly: impl FnOnce() -> bool,
 ) -> Result<PartitionImage, AdminError> {
     if partition.adding.is_empty() && partition.removing.is_empty() {
         return Err(AdminError::wordless(ErrorCode::NoReassignmentInProgress));
@@ -69,7 +74,7 @@ pub(super) fn cancel(
     let replicas = without(&partition.replicas, &partition.adding);
     let mut isr = without(&partition.isr, &partition.adding);
     let is_unclean = isr.is_empty();
-    if is_unclean && !may_elect_uncleanly {
+    if is_unclean && !may_elect_uncleanly() {
         let message = "Unable to revert the partition assignment: it would require an unclean leader election.";
         return Err(AdminError::new(ErrorCode::InvalidReplicaAssignment, message));
     }
@@ -165,17 +170,24 @@ mod tests {
     }
 
     #[test]
+    fn the_replication_factor_is_that_of_the_target() {
+        let before = partition(&[1], &[1]);
+        assert_eq!(replication_factor(&before), 1);
+        assert_eq!(replication_factor(&to(&before, &[2, 3]).unwrap()), 2);
+    }
+
+    #[test]
     fn a_cancelled_reassignment_leaves_what_was_there() {
         let before = partition(&[1, 2], &[1, 2]);
         let mut begun = to(&before, &[2, 3]).unwrap();
-        let back = cancel(&cluster(4), &begun, false).unwrap();
+        let back = cancel(&cluster(4), &begun, || false).unwrap();
         assert_eq!((back.replicas, back.isr), (brokers(&[2, 1]), before.isr.clone()));
         assert!(back.adding.is_empty() && back.removing.is_empty());
         begun.isr = brokers(&[3]);
-        let refused = cancel(&cluster(4), &begun, false).unwrap_err();
+        let refused = cancel(&cluster(4), &begun, || false).unwrap_err();
         assert_eq!(refused.code, ErrorCode::InvalidReplicaAssignment);
-        let unclean = cancel(&cluster(4), &begun, true).unwrap();
+        let unclean = cancel(&cluster(4), &begun, || true).unwrap();
         assert_eq!((unclean.isr, unclean.leader), (brokers(&[2]), Some(BrokerId(2))));
-        assert_eq!(cancel(&cluster(4), &before, false).unwrap_err().code, ErrorCode::NoReassignmentInProgress);
+        assert_eq!(cancel(&cluster(4), &before, || false).unwrap_err().code, ErrorCode::NoReassignmentInProgress);
     }
 }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use tracing::info;
 
 use super::{Controller, MAX_ATTEMPTS, too_contended};
+use crate::config::BrokerConfig;
 use crate::controller::AdminError;
 use crate::controller::election::{ElectionType, elect};
 use crate::controller::machine::{DirectoryLoad, assignment};
-use crate::controller::reassignment::{cancel, reassign};
+use crate::controller::reassignment::{cancel, reassign, replication_factor};
 use crate::controller::steps::{Outcome, Step};
 use crate::error::ErrorCode;
 use crate::ids::{BrokerId, TopicId, TopicPartition};
@@ -60,9 +61,16 @@ impl Controller {
     }
 
     /// Begins, changes or cancels reassignments; one result for each, in order.
-    pub async fn alter_reassignments(&self, asked: &[Reassignment]) -> Results {
+    /// `config` is what this broker was started with.
+    pub async fn alter_reassignments(&self, asked: &[Reassignment], config: &BrokerConfig) -> Results {
         let partitions: Vec<TopicPartition> = asked.iter().map(|asked| asked.partition.clone()).collect();
-        self.change_partitions(&partitions, |image, number| decide_reassignment(image, &asked[number])).await
+        let may_elect_uncleanly = |image: &MetadataImage, topic: &TopicImage| {
+            let broker = image.broker_configs(self.parts.broker_id);
+            config.log_config(image.cluster_default_configs(), broker, &topic.configs).unclean_leader_election_enable
+        };
+        let decide =
+            |image: &MetadataImage, number: usize| decide_reassignment(image, &asked[number], may_elect_uncleanly);
+        self.change_partitions(&partitions, decide).await
     }
 
     /// Changes each partition to what `decide` makes of it; `decide` is asked again if somebody else was faster. A
@@ -157,18 +165,22 @@ fn in_need_of_leaders(image: &MetadataImage, kind: ElectionType) -> Vec<TopicPar
     in_need.map(|(topic, index, _)| TopicPartition::new(std::sync::Arc::clone(&topic.name), index)).collect()
 }
 
-fn decide_reassignment(image: &MetadataImage, asked: &Reassignment) -> Decision {
+fn decide_reassignment(
+    image: &MetadataImage,
+    asked: &Reassignment,
+    may_elect_uncleanly: impl Fn(&MetadataImage, &TopicImage) -> bool,
+) -> Decision {
     let TopicPartition { topic: name, partition: number } = &asked.partition;
     let no_topic = || format!("Unable to find a topic named {name}.");
     let no_partition = || format!("Unable to find partition {name}:{number}.");
     let (topic, partition) = find(image, &asked.partition, no_topic, no_partition)?;
     let Some(target) = &asked.replicas else {
-        let cancelled = cancel(image, partition, allows_unclean_election(image, topic))?;
+        let cancelled = cancel(image, partition, || may_elect_uncleanly(image, topic))?;
         info!(partition = %asked.partition, replicas = ?cancelled.replicas, "reassignment cancelled");
         return Ok(Some((topic.id, cancelled)));
     };
     assignment::check(image, target, None)?;
-    let before = partition.replicas.len().saturating_sub(partition.adding.len());
+    let before = replication_factor(partition);
     if target.len() != before && !asked.may_change_replication_factor {
         let message = format!("The replication factor is changed from {before} to {}", target.len());
         return Err(AdminError::new(ErrorCode::InvalidReplicationFactor, message));
@@ -179,10 +191,4 @@ fn decide_reassignment(image: &MetadataImage, asked: &Reassignment) -> Decision 
         info!(partition = %asked.partition, replicas = ?target, "partition is reassigned");
     }
     Ok(reassigned.map(|reassigned| (topic.id, reassigned)))
-}
-
-fn allows_unclean_election(image: &MetadataImage, topic: &TopicImage) -> bool {
-    const KEY: &str = "unclean.leader.election.enable";
-    let set = topic.configs.get(KEY).or_else(|| image.cluster_default_configs().get(KEY));
-    set.is_some_and(|value| value == "true")
 }

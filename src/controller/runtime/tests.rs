@@ -1,13 +1,14 @@
 use std::path::Path;
 
 use super::*;
-use crate::controller::{NewPartitions, NewTopic, TopicRef};
-use crate::ids::{BrokerEpoch, DirectoryId, LeaderEpoch};
+use crate::config::{Sources, load};
+use crate::controller::{NewPartitions, NewTopic, Reassignment, TopicRef};
+use crate::ids::{BrokerEpoch, DirectoryId, LeaderEpoch, TopicPartition};
 use crate::io::RealDisk;
 use crate::metadata::image::ConfigOverrides;
 use crate::metadata::keys::ConfigResource;
 use crate::metadata::store::{KeyRange, range_all};
-use crate::metadata::{EmbeddedStore, Endpoint, MemoryStore};
+use crate::metadata::{EmbeddedStore, Endpoint, MemoryStore, PartitionImage};
 use crate::time::ManualClock;
 
 /// A broker's view of a store.
@@ -134,6 +135,41 @@ async fn a_topic_lives_and_dies() {
     let anew = world.create("t", -1).await.unwrap();
     assert_ne!(anew, id);
     assert_eq!(world.image().topic_by_id(anew).unwrap().partitions.len(), 2);
+}
+
+/// As the broker was started: the topic and the cluster's dynamic settings say nothing.
+#[tokio::test]
+async fn a_cancelled_reassignment_elects_uncleanly_where_the_broker_may() {
+    let world = World::start(memory()).await;
+    let id = world.create("t", 1).await.unwrap();
+    let here = world.image().topic("t").unwrap().partitions[0].clone();
+    let moving = PartitionImage {
+        replicas: vec![BrokerId(2), BROKER],
+        directories: vec![DirectoryId(uuid::Uuid::from_u128(8)), directory()],
+        isr: vec![BrokerId(2)],
+        leader: Some(BrokerId(2)),
+        adding: vec![BrokerId(2)],
+        removing: vec![BROKER],
+        ..here
+    };
+    let written = world.controller.put_partition(id, 0, &moving);
+    let response = world.controller.txn(Txn::when(Vec::new(), vec![written])).await.unwrap();
+    world.controller.shown(response.revision).await;
+    let cancelled = [Reassignment {
+        partition: TopicPartition::new("t", 0),
+        replicas: None,
+        may_change_replication_factor: true,
+    }];
+    let started_with = |file: &str| {
+        let file = Some(("server.properties".into(), file.to_owned()));
+        load(&Sources { file, ..Sources::default() }).unwrap().config
+    };
+    let results = world.controller.alter_reassignments(&cancelled, &started_with("")).await;
+    assert_eq!(results[0].as_ref().unwrap_err().code, ErrorCode::InvalidReplicaAssignment);
+    let unclean = started_with("unclean.leader.election.enable=TRUE");
+    assert_eq!(world.controller.alter_reassignments(&cancelled, &unclean).await, [Ok(())]);
+    let after = world.image().topic("t").unwrap().partitions[0].clone();
+    assert_eq!((after.replicas, after.leader), (vec![BROKER], Some(BROKER)));
 }
 
 #[tokio::test]
