@@ -23,6 +23,7 @@ mod pending;
 pub(crate) mod record_codec;
 mod runtime;
 mod shard;
+mod shard_map;
 pub mod share;
 mod share_groups;
 mod timers;

@@ -1,12 +1,10 @@
 //! The shards of one internal topic: which are led here, and the task that lets their timers fire.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,6 +15,7 @@ use super::error::CoordinatorError;
 use super::journal::Journal;
 use super::pending::Pending;
 use super::shard::Shard;
+use super::shard_map::{ShardMap, Shards};
 use crate::ids::PartitionIndex;
 use crate::protocol::batch::Compression;
 use crate::replication::{Partition, ReplicaManager};
@@ -44,7 +43,7 @@ pub struct RuntimeParts<M> {
 /// Runs the machines of one internal topic.
 pub struct CoordinatorRuntime<M: Machine> {
     parts: RuntimeParts<M>,
-    shards: ArcSwap<BTreeMap<PartitionIndex, Arc<Shard<M>>>>,
+    shards: ShardMap<M>,
     loads: Arc<Semaphore>,
     alarm: Alarm,
 }
@@ -62,7 +61,7 @@ impl<M: Machine> CoordinatorRuntime<M> {
     pub fn start(parts: RuntimeParts<M>) -> Arc<Self> {
         let runtime = Arc::new(Self {
             parts,
-            shards: ArcSwap::default(),
+            shards: ShardMap::default(),
             loads: Arc::new(Semaphore::new(PARALLEL_LOADS)),
             alarm: Alarm { sleeps_until: AtomicU64::new(u64::MAX), earlier: Notify::new() },
         });
@@ -79,42 +78,22 @@ impl<M: Machine> CoordinatorRuntime<M> {
     /// Takes over the partitions that this broker leads now, and gives up the others. For the thread that applies the
     /// metadata, after the replicas have.
     pub fn follow_replicas(self: &Arc<Self>) {
-        let led = self.led_partitions();
-        let before = self.shards.load_full();
         let is_same = |shard: &Shard<M>, partition: &Arc<Partition>| {
             Arc::ptr_eq(&shard.journal.partition, partition) && shard.leader_epoch == partition.leader().1
         };
-        let mut shards = BTreeMap::new();
-        let mut loading = Vec::new();
-        for (index, partition) in led {
-            let shard = match before.get(&index) {
-                Some(shard) if is_same(shard.as_ref(), &partition) => Arc::clone(shard),
-                _ => {
-                    let shard = Arc::new(self.new_shard(partition));
-                    loading.push((index, Arc::clone(&shard)));
-                    shard
-                }
-            };
-            shards.insert(index, shard);
-        }
-        let kept = |index: &PartitionIndex, shard: &Arc<Shard<M>>| {
-            shards.get(index).is_some_and(|now| Arc::ptr_eq(now, shard))
-        };
-        let given_up: Vec<_> = before.iter().filter(|(index, shard)| !kept(index, shard)).map(|(_, s)| s).collect();
-        self.shards.store(Arc::new(shards.clone()));
-        for shard in given_up {
-            shard.give_up();
-        }
-        for (index, shard) in loading {
-            self.load(index, shard);
-        }
+        let new = self.shards.change(|before| {
+            let shards = self.led_partitions().into_iter().map(|(index, partition)| match before.get(&index) {
+                Some(shard) if is_same(shard, &partition) => (index, Arc::clone(shard)),
+                _ => (index, Arc::new(self.new_shard(partition))),
+            });
+            shards.collect()
+        });
+        self.load_all(new);
     }
 
     /// Gives up everything, since the broker stops: whoever waits looks for another coordinator.
     pub fn resign(&self) {
-        for shard in self.shards.swap(Arc::default()).values() {
-            shard.give_up();
-        }
+        self.shards.change(|_| Shards::new());
     }
 
     /// Makes a decision whose reply is known at once.
@@ -125,7 +104,7 @@ impl<M: Machine> CoordinatorRuntime<M> {
     ) -> Result<Pending<R>, CoordinatorError> {
         let shard = self.shard(partition)?;
         let decided = shard.decide(self.now(), decide);
-        self.observe(partition, decided)
+        self.observe(partition, &shard, decided)
     }
 
     /// Makes a decision on a request that a later decision may answer.
@@ -136,7 +115,7 @@ impl<M: Machine> CoordinatorRuntime<M> {
     ) -> Result<Pending<M::Reply>, CoordinatorError> {
         let shard = self.shard(partition)?;
         let asked = shard.ask(self.now(), decide);
-        self.observe(partition, asked)
+        self.observe(partition, &shard, asked)
     }
 
     /// Looks at the state, which may not be committed yet; for the answer wait.
@@ -150,12 +129,12 @@ impl<M: Machine> CoordinatorRuntime<M> {
 
     /// Looks at every state that is here, for what needs no commit: numbers for operators.
     pub fn look<R>(&self, look: impl Fn(&M) -> R) -> Vec<R> {
-        self.shards.load().values().filter_map(|shard| shard.look(&look).ok()).collect()
+        self.shards.current().values().filter_map(|shard| shard.look(&look).ok()).collect()
     }
 
     /// The partitions whose coordinator is here.
     pub fn partitions(&self) -> Vec<PartitionIndex> {
-        self.shards.load().keys().copied().collect()
+        self.shards.current().keys().copied().collect()
     }
 
     pub fn now(&self) -> Now {
@@ -164,7 +143,7 @@ impl<M: Machine> CoordinatorRuntime<M> {
 
     /// Lets every timer fire whose deadline has passed; the next deadline.
     pub fn fire_timers(self: &Arc<Self>) -> Option<Duration> {
-        let shards = self.shards.load_full();
+        let shards = self.shards.current();
         let next = shards.iter().filter_map(|(&index, shard)| match shard.fire_timers(self.now()) {
             Ok(deadline) => deadline,
             Err(CoordinatorError::WrittenInPart(_)) => {
@@ -177,12 +156,13 @@ impl<M: Machine> CoordinatorRuntime<M> {
     }
 
     fn shard(&self, partition: PartitionIndex) -> Result<Arc<Shard<M>>, CoordinatorError> {
-        self.shards.load().get(&partition).cloned().ok_or(CoordinatorError::NotCoordinator)
+        self.shards.get(partition).ok_or(CoordinatorError::NotCoordinator)
     }
 
     fn observe<R>(
         self: &Arc<Self>,
         partition: PartitionIndex,
+        shard: &Arc<Shard<M>>,
         result: Result<(Pending<R>, Option<Duration>), CoordinatorError>,
     ) -> Result<Pending<R>, CoordinatorError> {
         match result {
@@ -191,8 +171,8 @@ impl<M: Machine> CoordinatorRuntime<M> {
                 Ok(pending)
             }
             Err(error) => {
-                if let (CoordinatorError::WrittenInPart(_), Ok(shard)) = (error, self.shard(partition)) {
-                    self.load_again(partition, &shard);
+                if let CoordinatorError::WrittenInPart(_) = error {
+                    self.load_again(partition, shard);
                 }
                 Err(error)
             }
@@ -213,6 +193,12 @@ impl<M: Machine> CoordinatorRuntime<M> {
             load_buffer_bytes: self.parts.load_buffer_bytes,
         };
         Shard::loading(journal, leader_epoch, self.parts.commit_timeout)
+    }
+
+    fn load_all(self: &Arc<Self>, shards: Shards<M>) {
+        for (index, shard) in shards {
+            self.load(index, shard);
+        }
     }
 
     fn load(self: &Arc<Self>, index: PartitionIndex, shard: Arc<Shard<M>>) {
@@ -243,20 +229,14 @@ impl<M: Machine> CoordinatorRuntime<M> {
 
     /// The log and the state differ: a new shard reads the log.
     fn load_again(self: &Arc<Self>, index: PartitionIndex, torn: &Arc<Shard<M>>) {
-        let shard = Arc::new(self.new_shard(Arc::clone(&torn.journal.partition)));
-        let mut replaced = false;
-        self.shards.rcu(|shards| {
-            let mut shards = BTreeMap::clone(shards);
-            replaced = shards.get(&index).is_some_and(|now| Arc::ptr_eq(now, torn));
-            if replaced {
-                shards.insert(index, Arc::clone(&shard));
+        let new = self.shards.change(|before| {
+            let mut shards = before.clone();
+            if let Some(shard) = shards.get_mut(&index).filter(|shard| Arc::ptr_eq(shard, torn)) {
+                *shard = Arc::new(self.new_shard(Arc::clone(&torn.journal.partition)));
             }
             shards
         });
-        if replaced {
-            torn.give_up();
-            self.load(index, shard);
-        }
+        self.load_all(new);
     }
 
     async fn keep_time(self: &Arc<Self>) {

@@ -1,7 +1,7 @@
 //! A shard over a real log, with a machine that adds numbers up.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use super::decision::{Decision, EncodedRecord, Machine, Now, RecordOrigin, ReplayError, ReplyTo, Timer};
@@ -9,6 +9,7 @@ use super::error::CoordinatorError;
 use super::journal::Journal;
 use super::pending::Pending;
 use super::shard::Shard;
+use super::shard_map::ShardMap;
 use crate::config::LogConfig;
 use crate::error::ErrorCode;
 use crate::ids::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
@@ -236,4 +237,40 @@ fn a_record_that_makes_no_sense_is_named_and_stops_the_shard() {
     let error = broken.load(Adder::default(), || now(0)).unwrap_err();
     assert_eq!(error.to_string(), "the record at offset 2: 'seven' is no number");
     assert_eq!(add(&broken, &[1]).unwrap_err(), CoordinatorError::NotCoordinator);
+}
+
+/// Puts another shard into the place `index` of a topic.
+fn replace(shards: &ShardMap<Adder>, partition: &Arc<Partition>, index: i32, meanwhile: impl FnOnce()) {
+    let new = shards.change(|before| {
+        let mut after = before.clone();
+        after.insert(index, Arc::new(shard(partition)));
+        meanwhile();
+        after
+    });
+    assert_eq!(new.into_keys().collect::<Vec<_>>(), [index], "the other one is not loaded again");
+}
+
+#[test]
+fn a_shard_that_was_given_up_does_not_come_back() {
+    let home = tempfile::tempdir().unwrap();
+    let partition = partition(home.path(), 1 << 20);
+    let shards = ShardMap::default();
+    for index in 0..2 {
+        replace(&shards, &partition, index, || ());
+    }
+    let before = shards.current();
+    let both_change = Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            both_change.wait();
+            replace(&shards, &partition, 0, || ());
+        });
+        replace(&shards, &partition, 1, || {
+            both_change.wait();
+            (0..10_000).for_each(|_| std::thread::yield_now());
+        });
+    });
+    let state = |shard: &Arc<Shard<Adder>>| shard.look(|_| ()).unwrap_err();
+    assert_eq!(before.values().map(state).collect::<Vec<_>>(), [CoordinatorError::NotCoordinator; 2]);
+    assert_eq!(shards.current().values().map(state).collect::<Vec<_>>(), [CoordinatorError::Loading; 2]);
 }
