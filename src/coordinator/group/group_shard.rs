@@ -10,6 +10,7 @@ use super::consumer::{ConsumerGroup, MemberTimer, SoftChange};
 use super::environment::GroupEnvironment;
 use super::offsets::Offsets;
 use super::records::{GroupKey, GroupMetadataValue, GroupRecord, RecordError};
+use super::shard_offsets::ExpiryPass;
 use super::share::{ShareGroup, ShareSoftChange};
 use crate::coordinator::{Decision, EncodedRecord, Machine, Now, RecordOrigin, ReplayError, Timer};
 use crate::ids::{Offset, ProducerId};
@@ -46,8 +47,9 @@ pub enum GroupSoftChange {
 pub enum GroupTimer {
     Classic(GroupId, ClassicTimer),
     Consumer(GroupId, MemberTimer),
-    /// Offsets of all groups, `offsets.retention.check.interval.ms` after the last time.
-    OffsetExpiry,
+    /// Offsets of all groups, `offsets.retention.check.interval.ms` after the last time; or those of the groups that the
+    /// last step did not come to.
+    OffsetExpiry(ExpiryPass),
     /// A member of a share group was not heard of for its session timeout.
     ShareSession(GroupId, Arc<str>),
 }
@@ -232,7 +234,7 @@ impl Machine for GroupShard {
                 _ => Decision::default(),
             },
             GroupTimer::Consumer(group_id, timer) => self.consumer_timer(now, &group_id, &timer),
-            GroupTimer::OffsetExpiry => self.expire_offsets(now),
+            GroupTimer::OffsetExpiry(pass) => self.expire_offsets(now, pass),
             GroupTimer::ShareSession(group_id, member_id) => self.share_session_timer(now, &group_id, &member_id),
         }
     }

@@ -62,6 +62,10 @@ impl GroupOffsets {
         topics.flat_map(|(topic, offsets)| offsets.map(move |(partition, offset)| (topic, partition, offset)))
     }
 
+    pub fn count(&self) -> usize {
+        self.topics.iter().map(|(_, offsets)| offsets.0.len()).sum()
+    }
+
     /// The topics, each with the offsets of its partitions.
     pub fn topics(
         &self,
