@@ -272,6 +272,7 @@ fn topics_may_be_named_by_their_ids() -> Result<()> {
     assert_eq!(commit_by_id(&node, id, 9, 42)?, [(id, 9, UNKNOWN_TOPIC_OR_PARTITION)]);
     assert_eq!(fetch_by_id(&node, Some(id))?, [(id, 2, 42, 0)]);
     assert_eq!(fetch_by_id(&node, Some(unknown))?, [(unknown, 2, -1, UNKNOWN_TOPIC_ID)]);
+    assert_eq!(fetch_by_id(&node, Some(Uuid::nil()))?, [(Uuid::nil(), 2, -1, UNKNOWN_TOPIC_ID)]);
     assert_eq!(fetch_by_id(&node, None)?, [(id, 2, 42, 0)]);
     assert_eq!(fetch(&mut wire, 9, "g", None)?.1, [(2, 42, 4, "by id".to_owned(), 0)]);
     Ok(())

@@ -46,17 +46,7 @@ pub(super) fn handle(cx: RequestContext, request: OffsetFetchRequest) -> Outcome
     cx.reply_later(async move {
         let mut answers = Vec::with_capacity(fetches.len());
         for fetch in fetches {
-            let mut answer = fetch.done(&reply_context).await;
-            if reply_context.version >= TOPIC_IDS_SINCE {
-                // Who knows ids only can't be told of a topic that is gone.
-                answer.topics.retain_mut(|topic| {
-                    if topic.topic_id.is_nil() {
-                        topic.topic_id = image.topic(&topic.name).map_or(uuid::Uuid::nil(), |known| known.id.0);
-                    }
-                    !topic.topic_id.is_nil()
-                });
-            }
-            answers.push(answer);
+            answers.push(fetch.done(&reply_context, &image).await);
         }
         answer::in_version(reply_context.version, answers)
     })
@@ -71,13 +61,22 @@ struct Fetch {
 }
 
 impl Fetch {
-    async fn done(self, cx: &RequestContext) -> OffsetFetchResponseGroup {
+    async fn done(self, cx: &RequestContext, image: &MetadataImage) -> OffsetFetchResponseGroup {
         let fetched = match self.fetching {
             Ok(fetching) => fetching.done().await.unwrap_or_else(|error| Err(code_of(error))),
             Err(error) => Err(code_of(error)),
         };
         match fetched {
             Ok(mut answer) => {
+                if cx.version >= TOPIC_IDS_SINCE {
+                    // Who knows ids only can't be told of a topic that is gone.
+                    answer.topics.retain_mut(|topic| {
+                        if topic.topic_id.is_nil() {
+                            topic.topic_id = image.topic(&topic.name).map_or(uuid::Uuid::nil(), |known| known.id.0);
+                        }
+                        !topic.topic_id.is_nil()
+                    });
+                }
                 self.unknown.iter().for_each(|_| cx.count_error(ErrorCode::UnknownTopicId));
                 answer.topics.extend(self.unknown);
                 answer
