@@ -3,8 +3,8 @@
 use anyhow::Result;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListGroupsRequest, SyncGroupRequest,
+    DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest,
+    LeaveGroupRequest, ListGroupsRequest, SyncGroupRequest,
 };
 use ottla_compat_tests::classic_member::{
     ClassicMember, JOIN_VERSION, LEAVE_VERSION, SYNC_VERSION, assignment, coordinator, describe, form, form_again,
@@ -21,6 +21,7 @@ const INVALID_GROUP_ID: i16 = 24;
 const UNKNOWN_MEMBER_ID: i16 = 25;
 const INVALID_SESSION_TIMEOUT: i16 = 26;
 const REBALANCE_IN_PROGRESS: i16 = 27;
+const INVALID_REQUEST: i16 = 42;
 const NON_EMPTY_GROUP: i16 = 68;
 const GROUP_ID_NOT_FOUND: i16 = 69;
 const MEMBER_ID_REQUIRED: i16 = 79;
@@ -45,6 +46,35 @@ fn formed(node: &Node, group: &str, count: usize) -> Result<Vec<ClassicMember>> 
     let mut members = members(node, group, count);
     form(&mut members)?;
     Ok(members)
+}
+
+#[test]
+fn coordinators_are_named_in_the_order_of_the_keys() -> Result<()> {
+    let (_node, mut wire) = start(&[]);
+    let keys = vec![text("b"), text("c"), text("a")];
+    let request = FindCoordinatorRequest::default().with_coordinator_keys(keys.clone());
+    let found = wire.call(4, &request)?.coordinators;
+    assert_eq!(found.iter().map(|found| found.key.clone()).collect::<Vec<_>>(), keys);
+    assert!(found.iter().all(|found| found.error_code == NONE));
+    Ok(())
+}
+
+#[test]
+fn only_keys_of_share_partitions_have_a_share_coordinator() -> Result<()> {
+    const SHARE: i8 = 2;
+    let (_node, mut wire) = start(&[]);
+    let key = "g:AAAAAAAAAAAAAAAAAAAAAQ:0";
+    let keys = [key, "g", "g:topic:0", " :AAAAAAAAAAAAAAAAAAAAAQ:0", "g:AAAAAAAAAAAAAAAAAAAAAQ:x"];
+    let request = FindCoordinatorRequest::default().with_key_type(SHARE);
+    let request = request.with_coordinator_keys(keys.map(text).to_vec());
+    let mut errors = |version| -> Result<Vec<i16>> {
+        let found = wire.call(version, &request)?.coordinators;
+        Ok(found.into_iter().map(|found| found.error_code).collect())
+    };
+    assert_eq!(errors(5)?, [INVALID_REQUEST; 5], "before there were any");
+    eventually("the share coordinator", || (errors(6).ok()?[0] == NONE).then_some(()));
+    assert_eq!(errors(6)?[1..], [INVALID_REQUEST; 4]);
+    Ok(())
 }
 
 #[test]
