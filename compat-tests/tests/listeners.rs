@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use kafka_protocol::messages::{DescribeClusterRequest, MetadataRequest};
 use ottla_compat_tests::Node;
+use ottla_compat_tests::classic_member::{ClassicMember, coordinator, describe, form};
 use ottla_compat_tests::librdkafka::{Sender, read_all};
 use ottla_compat_tests::node::free_port;
 use ottla_compat_tests::wire::Wire;
@@ -57,5 +58,20 @@ fn a_listener_on_every_address_is_advertised_as_configured() -> Result<()> {
         ("advertised.listeners", "PLAINTEXT://127.0.0.1:{port}"),
     ]);
     assert_eq!(advertised(&mut node.wire())?, [("127.0.0.1".to_owned(), i32::from(node.port()))]);
+    Ok(())
+}
+
+/// As Java, which knows such an address as the IPv4 address that it stands for.
+#[test]
+fn an_ipv4_client_of_a_listener_of_both_kinds_is_known_by_its_ipv4_address() -> Result<()> {
+    let node = Node::with(&[
+        ("listeners", "PLAINTEXT://[::]:{port}"),
+        ("advertised.listeners", "PLAINTEXT://127.0.0.1:{port}"),
+        ("group.initial.rebalance.delay.ms", "0"),
+    ]);
+    let mut wire = coordinator(&node, "g");
+    let mut members = [ClassicMember::new(&node, "g")];
+    form(&mut members)?;
+    assert_eq!(&*describe(&mut wire, "g")?.members[0].client_host, "/127.0.0.1");
     Ok(())
 }

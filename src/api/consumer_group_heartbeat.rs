@@ -29,7 +29,7 @@ pub(super) fn handle(cx: RequestContext, request: ConsumerGroupHeartbeatRequest)
         return cx.reply(refusal(&cx, &error));
     }
     let new_member_id = if request.member_id.is_empty() { uuid_to_base64(Uuid::new_v4()) } else { String::new() };
-    let host = format!("/{}", cx.connection.peer.ip());
+    let host = cx.client_host();
     let client = Client { id: cx.client_id.as_deref().unwrap_or_default(), host: &host };
     let heartbeat = Heartbeat { request: &request, client, new_member_id: &new_member_id };
     let beating = groups.consumer_heartbeat(&GroupId::from(&**request.group_id), &heartbeat);

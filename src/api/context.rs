@@ -147,6 +147,11 @@ impl RequestContext {
         &self.connection.services
     }
 
+    /// The client's address, as Java writes one: an IPv4 client of a listener of both kinds by its IPv4 address.
+    pub(super) fn client_host(&self) -> String {
+        format!("/{}", self.connection.peer.ip().to_canonical())
+    }
+
     /// What subscriptions to metrics select clients by.
     pub(super) fn client_facts(&self) -> ClientFacts {
         let (software_name, software_version) = self.connection.software.lock().clone();

@@ -68,7 +68,7 @@ fn join(cx: &RequestContext, request: &JoinGroupRequest) -> Join {
         new_member_id: new_member_id(client_id, instance_id, Uuid::new_v4()),
         instance_id: instance_id.map(Arc::from),
         client_id: own(client_id),
-        client_host: format!("/{}", cx.connection.peer.ip()).into(),
+        client_host: cx.client_host().into(),
         protocol_type: own(&request.protocol_type),
         protocols: Protocols::new(protocols),
         session_timeout_ms: request.session_timeout_ms,

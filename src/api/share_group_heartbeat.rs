@@ -18,7 +18,7 @@ pub(super) fn handle(cx: RequestContext, request: ShareGroupHeartbeatRequest) ->
 }
 
 async fn answer(cx: &RequestContext, request: &ShareGroupHeartbeatRequest) -> ShareGroupHeartbeatResponse {
-    let host = format!("/{}", cx.connection.peer.ip());
+    let host = cx.client_host();
     let names = request.subscribed_topic_names.as_ref();
     let heartbeat = ShareHeartbeat {
         member_id: &request.member_id,
