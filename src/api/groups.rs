@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::coordinator::group::classic::ClassicReply;
 use crate::coordinator::{CoordinatorError, Pending};
 use crate::protocol::wire::protocol::StrBytes;
 
@@ -21,8 +20,6 @@ pub(super) fn has_no_id(group_id: &str) -> bool {
 }
 
 /// What a classic group answers, once it may be told.
-pub(super) async fn classic_answer(
-    asked: Result<Pending<ClassicReply>, CoordinatorError>,
-) -> Result<ClassicReply, CoordinatorError> {
+pub(super) async fn classic_answer<R>(asked: Result<Pending<R>, CoordinatorError>) -> Result<R, CoordinatorError> {
     asked?.done().await
 }

@@ -6,7 +6,7 @@
 use super::groups::{classic_answer, has_no_id, own};
 use super::{Outcome, RequestContext};
 use crate::coordinator::CoordinatorError;
-use crate::coordinator::group::classic::{ClassicReply, Heartbeat};
+use crate::coordinator::group::classic::Heartbeat;
 use crate::error::ErrorCode;
 use crate::protocol::wire::messages::{HeartbeatRequest, HeartbeatResponse};
 
@@ -23,8 +23,7 @@ pub(super) fn handle(cx: RequestContext, request: HeartbeatRequest) -> Outcome {
     let reply_context = cx.clone();
     cx.reply_later_without_request(async move {
         let code = match classic_answer(beating).await {
-            Ok(ClassicReply::Heartbeat(code)) => code,
-            Ok(_) => ErrorCode::UnknownServerError,
+            Ok(code) => code,
             // The members' sessions begin anew once the state is read.
             Err(CoordinatorError::Loading) => ErrorCode::None,
             Err(error) => error.code(),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::classic::{self, ClassicGroup, ClassicReply, JoinReply};
+use super::classic::{self, ClassicDecision, ClassicGroup, ClassicReply, JoinReply};
 use super::consumer::{
     self, ConsumerGroup, Context, Downgrade, Fired, GroupError, Heartbeat, HeartbeatReply, JOINING_EPOCH, Joined,
     Leave, MemberTimer, Outcome, RegexesResolved, ResolveRegexes,
@@ -189,16 +189,13 @@ impl GroupShard {
         now: Now,
         group_id: &GroupId,
         heartbeat: &classic::Heartbeat,
-        reply_to: ReplyTo,
-    ) -> Decision<Self> {
+    ) -> (Decision<Self>, ErrorCode) {
         let Some(group) = self.inhabited_consumer_group(group_id) else {
-            return self.decide_classic(group_id, |group, _| classic::heartbeat(group, now, heartbeat, reply_to));
+            let (change, answer) = classic::heartbeat(self.classic_group(group_id), now, heartbeat);
+            return (classic_decision(group_id, ClassicDecision { change, ..ClassicDecision::default() }), answer);
         };
         self.with_context(now, group_id, |context| {
-            let outcome = consumer::classic_heartbeat(group, heartbeat, context);
-            let (mut decision, error) = consumer_decision(group_id, outcome);
-            decision.replies.push((reply_to, ClassicReply::Heartbeat(error)));
-            decision
+            consumer_decision(group_id, consumer::classic_heartbeat(group, heartbeat, context))
         })
     }
 

@@ -120,12 +120,13 @@ impl GroupCoordinator {
         self.ask_classic(group_id, |shard, now, reply_to| shard.sync(now, group_id, sync, reply_to))
     }
 
+    /// Heartbeat: nobody is waited for.
     pub fn heartbeat(
         &self,
         group_id: &GroupId,
         heartbeat: &classic::Heartbeat,
-    ) -> Result<Pending<ClassicReply>, CoordinatorError> {
-        self.ask_classic(group_id, |shard, now, reply_to| shard.heartbeat(now, group_id, heartbeat, reply_to))
+    ) -> Result<Pending<ErrorCode>, CoordinatorError> {
+        self.decide(group_id, |shard, now| shard.heartbeat(now, group_id, heartbeat))
     }
 
     pub fn leave(

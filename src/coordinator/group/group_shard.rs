@@ -63,6 +63,13 @@ impl GroupShard {
         self.groups.get(group_id)
     }
 
+    pub(super) fn classic_group(&self, group_id: &str) -> Option<&ClassicGroup> {
+        match self.group(group_id) {
+            Some(Group::Classic(group)) => Some(group),
+            _ => None,
+        }
+    }
+
     /// The committed offsets of all groups.
     pub fn offsets(&self) -> &Offsets {
         &self.offsets
@@ -79,11 +86,8 @@ impl GroupShard {
         group_id: &GroupId,
         decide: impl FnOnce(Option<&ClassicGroup>, &ClassicSettings) -> ClassicDecision,
     ) -> Decision<Self> {
-        let group = match self.group(group_id) {
-            Some(Group::Classic(group)) => Some(group),
-            _ => None,
-        };
-        let mut decision = classic_decision(group_id, decide(group, &self.environment.classic_settings()));
+        let decided = decide(self.classic_group(group_id), &self.environment.classic_settings());
+        let mut decision = classic_decision(group_id, decided);
         if let Some(Group::Consumer(empty)) = self.group(group_id).filter(|_| !decision.soft.is_empty()) {
             decision.records.splice(0..0, empty.tombstones());
         }

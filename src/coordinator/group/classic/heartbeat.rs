@@ -2,9 +2,8 @@
 
 use super::group::{ClassicGroup, Phase};
 use super::member::{InstanceId, MemberId, timeout};
-use super::reply::ClassicReply;
-use super::turn::{ClassicChange, ClassicDecision};
-use crate::coordinator::{Now, ReplyTo};
+use super::turn::ClassicChange;
+use crate::coordinator::Now;
 use crate::error::ErrorCode;
 
 /// A heartbeat.
@@ -15,30 +14,27 @@ pub struct Heartbeat {
     pub instance_id: Option<InstanceId>,
 }
 
-/// `group`: the group of this id, if there is one. The member's session begins anew; no timer moves.
+/// `group`: the group of this id, if there is one. What the member is told, at once, and that its session begins anew; no
+/// timer moves.
 pub fn heartbeat(
     group: Option<&ClassicGroup>,
     now: Now,
     heartbeat: &Heartbeat,
-    reply_to: ReplyTo,
-) -> ClassicDecision {
+) -> (Option<ClassicChange>, ErrorCode) {
     let checked = group.ok_or(ErrorCode::UnknownMemberId).and_then(|group| {
         group.validate_member(&heartbeat.member_id, heartbeat.instance_id.as_deref())?;
         if heartbeat.generation_id == group.generation_id { Ok(group) } else { Err(ErrorCode::IllegalGeneration) }
     });
     let group = match checked {
         Ok(group) => group,
-        Err(error) => return ClassicDecision::answer(reply_to, ClassicReply::Heartbeat(error)),
+        Err(error) => return (None, error),
     };
     let answer = match group.phase {
         Phase::Empty => ErrorCode::UnknownMemberId,
         Phase::PreparingRebalance { .. } => ErrorCode::RebalanceInProgress,
         Phase::CompletingRebalance | Phase::Stable => ErrorCode::None,
     };
-    ClassicDecision {
-        change: group.begin_session(now, &heartbeat.member_id),
-        ..ClassicDecision::answer(reply_to, ClassicReply::Heartbeat(answer))
-    }
+    (group.begin_session(now, &heartbeat.member_id), answer)
 }
 
 impl ClassicGroup {

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use super::member::{InstanceId, MemberId};
 use crate::error::ErrorCode;
 
-/// The answer to any of them.
+/// The answer to one that may have to wait, or is answered together with some that did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClassicReply {
     Join(JoinReply),
     Sync(SyncReply),
-    Heartbeat(ErrorCode),
     Leave(LeaveReply),
 }
 

@@ -122,8 +122,8 @@ impl Stage {
             "heartbeat" => {
                 let (member_id, generation_id) = self.speaker(&words);
                 let request = Heartbeat { generation_id, member_id, instance_id: words.instance_id() };
-                let reply_to = self.world.heartbeat(&request);
-                self.requests.insert(reply_to, line.to_owned());
+                let answer = self.world.heartbeat(&request);
+                told.push(format!("heartbeat {} -> {answer:?}", words.names().next().unwrap_or_default()));
             }
             "leave" => self.leave(line, &words),
             "pass" => self.world.advance(duration(words.names().next().unwrap())),
@@ -296,7 +296,6 @@ fn reply_text(reply: &ClassicReply) -> String {
         }
         ClassicReply::Sync(reply) if reply.error.is_error() => format!("{:?}", reply.error),
         ClassicReply::Sync(reply) => format!("{:?}", reply.assignment),
-        ClassicReply::Heartbeat(error) => format!("{error:?}"),
         ClassicReply::Leave(reply) => {
             let members = reply.members.iter().map(|member| {
                 let name = member.instance_id.as_ref().unwrap_or(&member.member_id);

@@ -77,9 +77,13 @@ impl World {
         self.ask(|group, reply_to| sync(GROUP_ID, group, &settings, now, request, reply_to))
     }
 
-    pub(super) fn heartbeat(&mut self, request: &Heartbeat) -> ReplyTo {
-        let now = self.now();
-        self.ask(|group, reply_to| heartbeat(group, now, request, reply_to))
+    pub(super) fn heartbeat(&mut self, request: &Heartbeat) -> ErrorCode {
+        let (change, answer) = heartbeat(self.group.as_ref(), self.now(), request);
+        self.settle(ClassicDecision { change, ..ClassicDecision::default() });
+        if self.checks_each_step {
+            self.check();
+        }
+        answer
     }
 
     pub(super) fn leave(&mut self, request: &Leave) -> ReplyTo {
