@@ -3,7 +3,7 @@
 //! - 3: static members (KIP-345)
 //! - 4: flexible
 
-use super::groups::{classic_answer, has_no_id, own};
+use super::groups::{classic_answer, own};
 use super::{Outcome, RequestContext};
 use crate::coordinator::CoordinatorError;
 use crate::coordinator::group::classic::Heartbeat;
@@ -11,7 +11,7 @@ use crate::error::ErrorCode;
 use crate::protocol::wire::messages::{HeartbeatRequest, HeartbeatResponse};
 
 pub(super) fn handle(cx: RequestContext, request: HeartbeatRequest) -> Outcome {
-    if has_no_id(&request.group_id) {
+    if request.group_id.is_empty() {
         return cx.reply(response(&cx, ErrorCode::InvalidGroupId));
     }
     let heartbeat = Heartbeat {

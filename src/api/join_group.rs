@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::groups::{classic_answer, has_no_id, own, text};
+use super::groups::{classic_answer, own, text};
 use super::{Outcome, RequestContext};
 use crate::coordinator::group::classic::{ClassicReply, Join, JoinReply, Protocol, Protocols, new_member_id};
 use crate::error::ErrorCode;
@@ -30,7 +30,7 @@ const SKIPPED_ASSIGNMENT_SINCE: i16 = 9;
 pub(super) fn handle(cx: RequestContext, request: JoinGroupRequest) -> Outcome {
     let config = &cx.services().config.groups;
     let sessions = config.min_session_timeout_ms..=config.max_session_timeout_ms;
-    let refused = if has_no_id(&request.group_id) {
+    let refused = if request.group_id.is_empty() {
         Some(ErrorCode::InvalidGroupId)
     } else if !sessions.contains(&request.session_timeout_ms) {
         Some(ErrorCode::InvalidSessionTimeout)

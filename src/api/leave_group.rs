@@ -4,7 +4,7 @@
 //! - 4: flexible
 //! - 5: reasons (KIP-800)
 
-use super::groups::{classic_answer, has_no_id, own, text};
+use super::groups::{classic_answer, own, text};
 use super::{Outcome, RequestContext};
 use crate::coordinator::group::classic::{ClassicReply, Leave, LeaveReply, LeavingMember};
 use crate::error::ErrorCode;
@@ -14,7 +14,7 @@ use crate::protocol::wire::messages::{LeaveGroupRequest, LeaveGroupResponse};
 const SEVERAL_MEMBERS_SINCE: i16 = 3;
 
 pub(super) fn handle(cx: RequestContext, request: LeaveGroupRequest) -> Outcome {
-    if has_no_id(&request.group_id) {
+    if request.group_id.is_empty() {
         return cx.reply(response(&cx, LeaveReply::refused(ErrorCode::InvalidGroupId)));
     }
     let leaving = cx.services().groups.leave(&own(&request.group_id), &leave(cx.version, &request));

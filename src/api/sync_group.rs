@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use super::groups::{classic_answer, has_no_id, own, text};
+use super::groups::{classic_answer, own, text};
 use super::{Outcome, RequestContext};
 use crate::coordinator::group::classic::{ClassicReply, Sync, SyncReply};
 use crate::error::ErrorCode;
@@ -21,7 +21,7 @@ pub(super) fn handle(cx: RequestContext, request: SyncGroupRequest) -> Outcome {
     if cx.version >= PROTOCOL_SINCE && !says_protocol {
         return cx.reply(response(&cx, SyncReply::refused(ErrorCode::InconsistentGroupProtocol)));
     }
-    if has_no_id(&request.group_id) {
+    if request.group_id.is_empty() {
         return cx.reply(response(&cx, SyncReply::refused(ErrorCode::InvalidGroupId)));
     }
     let group_id = own(&request.group_id);

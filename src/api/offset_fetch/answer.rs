@@ -1,19 +1,16 @@
 //! What OffsetFetch answers, in the form of each version.
 
+use crate::coordinator::group::offsets::nothing_committed;
 use crate::error::ErrorCode;
 use crate::protocol::messages::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
 use crate::protocol::wire::messages::OffsetFetchResponse;
 use crate::protocol::wire::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
-use crate::protocol::wire::protocol::StrBytes;
 
 const GROUP_ERRORS_SINCE: i16 = 2;
 const LEADER_EPOCHS_SINCE: i16 = 5;
 const SEVERAL_GROUPS_SINCE: i16 = 8;
-/// What the wire says where nothing is committed.
-const NO_OFFSET: i64 = -1;
 const NO_EPOCH: i32 = -1;
 
 /// What a group is told whose offsets can't be given. The partitions stand by for version 1, which knows no errors of
@@ -35,11 +32,7 @@ fn refused_topic(topic: &OffsetFetchRequestTopic, error: ErrorCode) -> OffsetFet
     answer.name = topic.base.name.clone();
     answer.topic_id = topic.topic_id;
     let partitions = topic.base.partition_indexes.iter().map(|&partition| {
-        let mut answer = OffsetFetchResponsePartitions::default();
-        answer.partition_index = partition;
-        answer.committed_offset = NO_OFFSET;
-        answer.committed_leader_epoch = NO_EPOCH;
-        answer.metadata = Some(StrBytes::default());
+        let mut answer = nothing_committed(partition);
         answer.error_code = error.code();
         answer
     });

@@ -209,10 +209,6 @@ impl ClassicGroup {
         self.protocol_name.as_ref()
     }
 
-    pub fn leader_id(&self) -> Option<&MemberId> {
-        self.leader_id.as_ref()
-    }
-
     /// By member id.
     pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.members.values()

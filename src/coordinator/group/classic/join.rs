@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::info;
 
-use super::group::{ClassicGroup, ClassicGroupState, Phase};
+use super::group::{ClassicGroup, Phase};
 use super::member::{InstanceId, Member, MemberId, Protocols, timeout};
 use super::reply::{ClassicReply, JoinReply};
 use super::turn::{ClassicDecision, ClassicSettings, Turn};
@@ -93,12 +93,12 @@ pub fn join(
 /// Whether there is room. While a rebalance gathers its members, those count that have joined: of a group that is
 /// already too large (the limit was lowered), the last ones to join have to go.
 fn accepts(group: &ClassicGroup, member_id: &str, max_size: usize) -> bool {
-    match group.state() {
-        ClassicGroupState::Empty | ClassicGroupState::Dead => true,
-        ClassicGroupState::PreparingRebalance => {
+    match group.phase {
+        Phase::Empty => true,
+        Phase::PreparingRebalance { .. } => {
             group.awaiting_join() < max_size || group.member(member_id).is_some_and(|member| member.awaits_join())
         }
-        ClassicGroupState::CompletingRebalance | ClassicGroupState::Stable => {
+        Phase::CompletingRebalance | Phase::Stable => {
             group.member_count() < max_size || group.member(member_id).is_some()
         }
     }

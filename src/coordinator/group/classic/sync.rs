@@ -36,7 +36,7 @@ pub fn sync(
     reply_to: ReplyTo,
 ) -> ClassicDecision {
     let refusal = |error| ClassicDecision::answer(reply_to, ClassicReply::Sync(SyncReply::refused(error)));
-    let Some(group) = group.filter(|group| !group.is_empty()) else { return refusal(ErrorCode::UnknownMemberId) };
+    let Some(group) = group else { return refusal(ErrorCode::UnknownMemberId) };
     if let Err(error) = validate(group, &sync) {
         return refusal(error);
     }

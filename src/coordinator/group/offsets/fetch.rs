@@ -10,9 +10,15 @@ use crate::protocol::wire::messages::offset_fetch_response::{
 };
 use crate::protocol::wire::protocol::StrBytes;
 
-/// What the wire says where nothing is committed.
-const NO_OFFSET: i64 = -1;
-const NO_EPOCH: i32 = -1;
+/// What is said of a partition that nothing is committed for.
+pub fn nothing_committed(partition: PartitionIndex) -> OffsetFetchResponsePartitions {
+    let mut answer = OffsetFetchResponsePartitions::default();
+    answer.partition_index = partition;
+    answer.committed_offset = -1;
+    answer.committed_leader_epoch = -1;
+    answer.metadata = Some(StrBytes::default());
+    answer
+}
 
 impl Offsets {
     /// The offsets that a request asks for, or all. Topics that are asked for carry both name and id, where it is
@@ -90,11 +96,7 @@ impl Fetch<'_> {
         partition: PartitionIndex,
         committed: Option<&CommittedOffset>,
     ) -> OffsetFetchResponsePartitions {
-        let mut answer = OffsetFetchResponsePartitions::default();
-        answer.partition_index = partition;
-        answer.committed_offset = NO_OFFSET;
-        answer.committed_leader_epoch = NO_EPOCH;
-        answer.metadata = Some(StrBytes::default());
+        let mut answer = nothing_committed(partition);
         if self.require_stable && self.offsets.is_unstable(self.group_id, topic, partition) {
             answer.error_code = ErrorCode::UnstableOffsetCommit.code();
         } else if let Some(committed) = committed {

@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub use self::committing_group::{CommitCheck, CommittingGroup, SimpleGroup};
 pub use self::delete::DeletedTopic;
 pub use self::expiry::{ExpiredOffsets, OffsetExpiry};
+pub use self::fetch::nothing_committed;
 pub use self::store::{CommittedOffset, GroupOffsets};
 use self::store::{OffsetsByGroup, TopicNames};
 use crate::coordinator::group::records::{OffsetCommitKey, OffsetCommitValue};

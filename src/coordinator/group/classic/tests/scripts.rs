@@ -234,7 +234,7 @@ impl Stage {
             name(&described.protocol_type),
             name(&described.protocol_name),
             group.generation_id(),
-            name(&group.leader_id().cloned()),
+            name(&group.leader_id),
         );
         let members = described.members.into_iter().map(|member| {
             let static_as = member.instance_id.map(|id| format!(" static {id}")).unwrap_or_default();

@@ -202,8 +202,8 @@ impl World {
         assert_eq!(self.waiting, joins.union(&syncs).copied().collect(), "who waits is known to the group");
         assert!(joins.is_empty() || matches!(group.phase, Phase::PreparingRebalance { .. }));
         assert!(syncs.is_empty() || matches!(group.phase, Phase::CompletingRebalance));
-        assert_eq!(members.is_empty(), group.leader_id().is_none());
-        assert!(group.leader_id().is_none_or(|leader| group.member(leader).is_some()));
+        assert_eq!(members.is_empty(), group.leader_id.is_none());
+        assert!(group.leader_id.as_ref().is_none_or(|leader| group.member(leader).is_some()));
         let statics: BTreeMap<_, _> = members
             .iter()
             .filter_map(|member| Some((member.instance_id.clone()?, member.member_id.clone())))
