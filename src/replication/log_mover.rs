@@ -23,6 +23,8 @@ use crate::time::Clock;
 const TICK: Duration = Duration::from_millis(100);
 /// What one log gets before it is another one's turn.
 const CHUNK_BYTES: usize = 1 << 20;
+/// What a copy may still lack when it takes its log's place: so much is copied while appends wait, some milliseconds.
+const LAST_BYTES: u64 = 8 << 20;
 /// How long a move that failed rests.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -120,22 +122,35 @@ impl Worker {
         if current.health().is_offline() {
             return Ok(0);
         }
-        let max_bytes = usize::try_from(self.replicas.move_bytes_per_second()).unwrap_or(CHUNK_BYTES);
-        let copied = copy_chunk(&current, &one.future, max_bytes.min(CHUNK_BYTES), self.clock.now_ms())?;
-        if copied > 0 || one.future.log_end_offset() != current.log_end_offset() {
+        let rate = self.replicas.move_bytes_per_second();
+        let chunk_bytes = usize::try_from(rate).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+        let copied = copy_chunk(&current, &one.future, chunk_bytes, self.clock.now_ms())?;
+        let lacks_little = || {
+            let lacks = current.bytes_between(one.future.log_end_offset(), current.log_end_offset())?;
+            Ok::<_, MoveError>(lacks <= LAST_BYTES.min(rate))
+        };
+        if !lacks_little()? {
             return Ok(copied);
         }
         // Most of what is to be brought to the device goes there while appends go on.
         one.future.checkpoint(self.clock.now_ms())?;
         let mut place = None;
-        replica.replace_log(&one.future, || {
+        let catch_up = || {
+            let mut goes_on = lacks_little()?;
+            while goes_on {
+                goes_on = copy_chunk(&current, &one.future, CHUNK_BYTES, self.clock.now_ms())? > 0;
+            }
+            Ok(())
+        };
+        let change_places = || {
             place = Some(self.logs.finish_move(&one.partition)?);
-            Ok::<_, LogManagerError>(())
-        })?;
+            Ok::<_, MoveError>(())
+        };
+        replica.replace_log(&one.future, catch_up, change_places)?;
         if let Some(directory) = place {
             self.replicas.note_place(replica.topic_id, one.partition.partition, directory);
         }
-        Ok(0)
+        Ok(copied)
     }
 }
 

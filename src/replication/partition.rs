@@ -181,14 +181,16 @@ impl Partition {
         }));
     }
 
-    /// Puts a copy of the log, in another log directory, in its place, unless the copy lacks something: says whether
-    /// it did. Nothing is appended while `change_places` runs; it waits for the device.
+    /// Puts a copy of the log, in another log directory, in its place, unless the copy lacks something after `catch_up`:
+    /// says whether it did. Nothing is appended meanwhile; it waits for the device.
     pub fn replace_log<E>(
         self: &Arc<Self>,
         copy: &Arc<PartitionLog>,
+        catch_up: impl FnOnce() -> Result<(), E>,
         change_places: impl FnOnce() -> Result<(), E>,
     ) -> Result<bool, E> {
         let mut state = self.state.write();
+        catch_up()?;
         let current = self.log();
         if copy.log_end_offset() != current.log_end_offset() {
             return Ok(false);

@@ -32,16 +32,20 @@ fn a_copy_takes_the_logs_place_once_it_has_everything() {
     let old = partition.log();
     partition.apply_image(&image(7), 1);
     old.assign_leader_epoch(LeaderEpoch(7));
-    let refused = partition.replace_log(&copy, || -> Result<(), ()> { panic!("the copy is empty") });
+    let refused = partition.replace_log(&copy, || Ok(()), || -> Result<(), ()> { panic!("the copy is empty") });
     assert_eq!(refused, Ok(false));
     copy.append_as_follower(&Bytes::from(read_bytes(&old, 0, 1 << 20, true)), NOW_MS).unwrap();
-    assert_eq!(partition.replace_log(&copy, || Err("no")), Err("no"));
+    assert_eq!(partition.replace_log(&copy, || Ok(()), || Err("no")), Err("no"));
     assert!(Arc::ptr_eq(&partition.log(), &old), "it stays where it was");
 
-    let replaced = partition.replace_log(&copy, || {
-        copy.checkpoint(NOW_MS).unwrap();
-        Ok::<_, ()>(())
-    });
+    let replaced = partition.replace_log(
+        &copy,
+        || Ok(()),
+        || {
+            copy.checkpoint(NOW_MS).unwrap();
+            Ok::<_, ()>(())
+        },
+    );
     assert_eq!(replaced, Ok(true));
     assert!(Arc::ptr_eq(&partition.log(), &copy));
     assert!(partition.wait_for_high_watermark(Offset(10)).is_reached(), "the copy is flushed");
@@ -61,8 +65,11 @@ async fn who_waits_while_the_log_moves_is_answered_by_the_copy() {
     partition.append(&batch(10, 20), Acks::All, NOW_MS).unwrap();
     let wait = partition.wait_for_high_watermark(Offset(10));
     assert!(!wait.is_reached(), "nobody has heard of a flush");
-    copy.append_as_follower(&Bytes::from(read_bytes(&log, 0, 1 << 20, true)), NOW_MS).unwrap();
-    copy.checkpoint(NOW_MS).unwrap();
-    assert_eq!(partition.replace_log(&copy, || Ok::<_, ()>(())), Ok(true));
+    let catch_up = || {
+        copy.append_as_follower(&Bytes::from(read_bytes(&log, 0, 1 << 20, true)), NOW_MS).unwrap();
+        copy.checkpoint(NOW_MS).unwrap();
+        Ok::<_, ()>(())
+    };
+    assert_eq!(partition.replace_log(&copy, catch_up, || Ok(())), Ok(true));
     assert_eq!(wait.done().await, Ok(()));
 }
