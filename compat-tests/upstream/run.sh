@@ -52,8 +52,8 @@ librdkafka() {
   runner=$build/tests/test-runner
   cd "$CACHE/librdkafka/tests"
   printf '%s\n' "bootstrap.servers=$BOOTSTRAP" "broker.address.family=v4" "test.topic.random=true" >test.conf
-  # -L leaves out the tests without a broker; the others are named by their numbers.
-  for case in $(ls | sed -n 's/^\([0-9]\{4\}\)[-_].*\.c\(pp\)\{0,1\}$/\1/p' | sort -u); do
+  # -L leaves out the tests without a broker; the others are named by their numbers. From 8000 on they are for people.
+  for case in $(ls | sed -n 's/^\([0-7][0-9]\{3\}\)[-_].*\.c\(pp\)\{0,1\}$/\1/p' | sort -u); do
     result=fail
     TESTS=$case TEST_KAFKA_VERSION=4.0.0 timeout "$CASE_LIMIT" "$runner" -p1 -Q -L -E >"$CACHE/librdkafka-$case.log" 2>&1 && result=pass
     echo "$result $case"
