@@ -53,8 +53,16 @@ const MODERN: &[&str] = &[
     "groups-work-or-fail-at-once",
 ];
 
-const CLUSTER: &[&str] =
-    &["elections", "reassignments", "quorum", "update-features", "producers", "replica-log-dirs", "unregister"];
+const CLUSTER: &[&str] = &[
+    "elections",
+    "reassignments",
+    "quorum",
+    "update-features",
+    "producers",
+    "replica-log-dirs",
+    "quotas",
+    "unregister",
+];
 
 /// Runs a suite against a broker of its own; each case must say ok, and none may be missing.
 #[track_caller]

@@ -27,12 +27,15 @@ fn administration_passes(flags: &[&str], cases: &[&str]) {
 
 #[test]
 fn administration_of_classic_groups() {
-    administration_passes(&[], &ADMIN);
+    administration_passes(&[], &[&ADMIN[..], &["classic-description"]].concat());
 }
 
 #[test]
 fn administration_of_consumer_groups_and_patterns_the_broker_resolves() {
-    administration_passes(&["-Dgroup.protocol=consumer"], &[&ADMIN[..], &["broker-side-regex"]].concat());
+    administration_passes(
+        &["-Dgroup.protocol=consumer"],
+        &[&ADMIN[..], &["broker-side-regex", "config-resources"]].concat(),
+    );
 }
 
 #[test]

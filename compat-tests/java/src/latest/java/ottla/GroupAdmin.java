@@ -7,6 +7,7 @@ import static ottla.Suite.failsWith;
 import static ottla.Suite.get;
 import static ottla.Suite.same;
 
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
@@ -14,8 +15,13 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.AdminClient;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ClassicGroupDescription;
+import org.apache.kafka.clients.admin.Config;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
 import org.apache.kafka.clients.admin.GroupListing;
+import org.apache.kafka.clients.admin.ListConfigResourcesOptions;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
 import org.apache.kafka.clients.admin.ListGroupsOptions;
 import org.apache.kafka.clients.admin.MemberDescription;
@@ -24,20 +30,26 @@ import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.SubscriptionPattern;
+import org.apache.kafka.common.ClassicGroupState;
 import org.apache.kafka.common.GroupState;
 import org.apache.kafka.common.GroupType;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.common.errors.GroupNotEmptyException;
 import org.apache.kafka.common.errors.GroupSubscribedToTopicException;
+import org.apache.kafka.common.errors.InvalidConfigurationException;
 import org.apache.kafka.common.errors.UnknownMemberIdException;
 
 /** What the newest AdminClient does with groups, and what the newest consumer adds. */
 public final class GroupAdmin {
+    private final String bootstrap;
     private final Clients clients;
     private final AdminClient admin;
 
     private GroupAdmin(String bootstrap) {
+        this.bootstrap = bootstrap;
         clients = new Clients(bootstrap);
         admin = clients.admin();
     }
@@ -57,6 +69,8 @@ public final class GroupAdmin {
             case "offsets": offsets(); break;
             case "removed-members": removedMembers(); break;
             case "broker-side-regex": brokerSideRegex(); break;
+            case "config-resources": configResources(); break;
+            case "classic-description": classicDescription(); break;
             default: throw new AssertionError("no such case");
         }
     }
@@ -156,6 +170,44 @@ public final class GroupAdmin {
         }
     }
 
+    /** What groups and subscriptions to metrics are set to, and who has such settings. */
+    private void configResources() throws Exception {
+        ConfigResource group = new ConfigResource(ConfigResource.Type.GROUP, "set-up");
+        ConfigResource metrics = new ConfigResource(ConfigResource.Type.CLIENT_METRICS, "all-of-them");
+        get(admin.incrementalAlterConfigs(Map.of(
+                group, List.of(set("consumer.session.timeout.ms", "50000")),
+                metrics, List.of(set("metrics", "*"), set("interval.ms", "10000")))).all());
+        Map<ConfigResource, Config> described = get(admin.describeConfigs(Set.of(group, metrics)).all());
+        ConfigEntry timeout = described.get(group).get("consumer.session.timeout.ms");
+        same("50000", timeout.value());
+        same(ConfigEntry.ConfigSource.DYNAMIC_GROUP_CONFIG, timeout.source());
+        same("10000", described.get(metrics).get("interval.ms").value());
+        check(get(admin.listConfigResources().all()).containsAll(Set.of(group, metrics)), "all resources");
+        Set<ConfigResource.Type> types = Set.of(ConfigResource.Type.CLIENT_METRICS);
+        same(Set.of(metrics), Set.copyOf(get(admin.listConfigResources(types, new ListConfigResourcesOptions()).all())));
+        ConfigEntry wrong = new ConfigEntry("consumer.session.timeout.ms", "1");
+        failsWith(InvalidConfigurationException.class, admin.incrementalAlterConfigs(
+                Map.of(group, List.of(new AlterConfigOp(wrong, AlterConfigOp.OpType.SET)))).all());
+        Map<String, Object> pushing = Map.of("bootstrap.servers", bootstrap, "enable.metrics.push", true);
+        try (AdminClient watched = AdminClient.create(pushing)) {
+            check(!watched.clientInstanceId(Duration.ofSeconds(30)).equals(Uuid.ZERO_UUID), "the broker names its clients");
+        }
+    }
+
+    private static AlterConfigOp set(String name, String value) {
+        return new AlterConfigOp(new ConfigEntry(name, value), AlterConfigOp.OpType.SET);
+    }
+
+    private void classicDescription() throws Exception {
+        try (Member member = member("classic")) {
+            ClassicGroupDescription group = get(admin.describeClassicGroups(Set.of("classic")).all()).get("classic");
+            same(ClassicGroupState.STABLE, group.state());
+            same("range", group.protocolData());
+            same(1, group.members().size());
+        }
+        failsWith(GroupIdNotFoundException.class, admin.describeClassicGroups(Set.of("nobody")).all());
+    }
+
     /** The coordinator resolves the pattern, in RE2's syntax; topics that come later belong to it. */
     private void brokerSideRegex() throws Exception {
         clients.createTopic("regex-a", 1);
@@ -163,12 +215,12 @@ public final class GroupAdmin {
         try (KafkaConsumer<byte[], byte[]> consumer = clients.member("regex")) {
             consumer.subscribe(new SubscriptionPattern("regex-[a-c]+"));
             eventually("one topic", () -> {
-                consumer.poll(java.time.Duration.ofMillis(50));
+                consumer.poll(Duration.ofMillis(50));
                 return consumer.assignment().equals(Set.of(new TopicPartition("regex-a", 0)));
             });
             clients.createTopic("regex-bc", 1);
             eventually("two topics", () -> {
-                consumer.poll(java.time.Duration.ofMillis(50));
+                consumer.poll(Duration.ofMillis(50));
                 return consumer.assignment().size() == 2;
             });
         }
@@ -176,7 +228,7 @@ public final class GroupAdmin {
             consumer.subscribe(new SubscriptionPattern("(unclosed"));
             eventually("a refused pattern", () -> {
                 try {
-                    consumer.poll(java.time.Duration.ofMillis(50));
+                    consumer.poll(Duration.ofMillis(50));
                     return false;
                 } catch (org.apache.kafka.common.errors.InvalidRegularExpression expected) {
                     return true;

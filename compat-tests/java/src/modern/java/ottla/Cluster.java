@@ -7,6 +7,7 @@ import static ottla.Suite.get;
 import static ottla.Suite.same;
 
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -27,10 +28,15 @@ import org.apache.kafka.common.TopicPartitionReplica;
 import org.apache.kafka.common.errors.BrokerIdNotRegisteredException;
 import org.apache.kafka.common.errors.ElectionNotNeededException;
 import org.apache.kafka.common.errors.InvalidReplicaAssignmentException;
+import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.InvalidUpdateVersionException;
 import org.apache.kafka.common.errors.LogDirNotFoundException;
 import org.apache.kafka.common.errors.NoReassignmentInProgressException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
+import org.apache.kafka.common.quota.ClientQuotaFilterComponent;
 
 /** AdminClient on the cluster itself: leaders, replicas, the quorum, features, producers. */
 public final class Cluster {
@@ -50,8 +56,34 @@ public final class Cluster {
         Suite.run("update-features", cases::updateFeatures);
         Suite.run("producers", cases::producers);
         Suite.run("replica-log-dirs", cases::replicaLogDirs);
+        Suite.run("quotas", cases::quotas);
         Suite.run("unregister", cases::unregister);
         cases.admin.close();
+    }
+
+    private void quotas() throws Exception {
+        ClientQuotaEntity one = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, "quota-one"));
+        Map<String, String> any = new HashMap<>();
+        any.put(ClientQuotaEntity.CLIENT_ID, null);
+        ClientQuotaEntity others = new ClientQuotaEntity(any);
+        get(admin.alterClientQuotas(List.of(
+                new ClientQuotaAlteration(one, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1e6))),
+                new ClientQuotaAlteration(others, List.of(new ClientQuotaAlteration.Op("request_percentage", 200.0))))).all());
+        same(Map.of(one, Map.of("producer_byte_rate", 1e6)), quotas(ClientQuotaFilter.containsOnly(List.of(
+                ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.CLIENT_ID, "quota-one")))));
+        same(Map.of(others, Map.of("request_percentage", 200.0)), quotas(ClientQuotaFilter.containsOnly(List.of(
+                ClientQuotaFilterComponent.ofDefaultEntity(ClientQuotaEntity.CLIENT_ID)))));
+        same(2, quotas(ClientQuotaFilter.all()).size());
+        failsWith(InvalidRequestException.class, admin.alterClientQuotas(List.of(
+                new ClientQuotaAlteration(one, List.of(new ClientQuotaAlteration.Op("no_such_rate", 1.0))))).all());
+        get(admin.alterClientQuotas(List.of(
+                new ClientQuotaAlteration(one, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", null))),
+                new ClientQuotaAlteration(others, List.of(new ClientQuotaAlteration.Op("request_percentage", null))))).all());
+        same(Map.of(), quotas(ClientQuotaFilter.all()));
+    }
+
+    private Map<ClientQuotaEntity, Map<String, Double>> quotas(ClientQuotaFilter filter) throws Exception {
+        return get(admin.describeClientQuotas(filter).entities());
     }
 
     private void elections() throws Exception {
