@@ -36,6 +36,7 @@ const JOIN_VERSION: i16 = 7;
 const SYNC_VERSION: i16 = 4;
 const HEARTBEAT_VERSION: i16 = 4;
 const FETCH_VERSION: i16 = 12;
+const REBALANCE_IN_PROGRESS: i16 = 27;
 const MEMBER_ID_REQUIRED: i16 = 79;
 /// About what ten partitions of one topic take.
 const SUBSCRIPTION: &[u8] = &[0; 40];
@@ -160,6 +161,15 @@ struct Member {
     is_leader: bool,
 }
 
+impl Member {
+    fn heartbeat_request(&self, group: &GroupId) -> HeartbeatRequest {
+        HeartbeatRequest::default()
+            .with_group_id(group.clone())
+            .with_generation_id(self.generation_id)
+            .with_member_id(self.id.clone())
+    }
+}
+
 impl Group {
     /// A stable group of new members.
     fn join(broker: &Contender, group_id: &str, count: usize) -> Result<Self> {
@@ -183,11 +193,15 @@ impl Group {
     /// Everybody joins and is assigned.
     fn rebalance(&mut self) -> Result<Duration> {
         let begin = Instant::now();
-        // In a stable group the leader's join begins the rebalance; those of others would be answered at once.
-        self.members.sort_by_key(|member| !member.is_leader);
         let requests: Vec<_> = self.members.iter().map(|member| self.join_request(&member.id)).collect();
-        for (member, request) in self.members.iter_mut().zip(&requests) {
-            member.wire.send(JOIN_VERSION, request)?;
+        // In a stable group the leader's join begins the rebalance; those of others would be answered at once.
+        let leader = self.members.iter().position(|member| member.is_leader);
+        if let Some(leader) = leader {
+            self.members[leader].wire.send(JOIN_VERSION, &requests[leader])?;
+            self.wait_for_rebalance((leader + 1) % requests.len())?;
+        }
+        for (index, request) in requests.iter().enumerate().filter(|(index, _)| Some(*index) != leader) {
+            self.members[index].wire.send(JOIN_VERSION, request)?;
         }
         let mut of_leader = None;
         for member in &mut self.members {
@@ -221,13 +235,22 @@ impl Group {
         Ok(begin.elapsed())
     }
 
+    /// Has a member ask until it hears that the group rebalances.
+    fn wait_for_rebalance(&mut self, member: usize) -> Result<()> {
+        let member = &mut self.members[member];
+        loop {
+            let answer = member.wire.call(HEARTBEAT_VERSION, &member.heartbeat_request(&self.id))?;
+            match answer.error_code {
+                REBALANCE_IN_PROGRESS => return Ok(()),
+                error => ensure!(error == 0, "heartbeat: error {error}"),
+            }
+        }
+    }
+
     /// A heartbeat of each member.
     fn heartbeat(&mut self) -> Result<()> {
         for member in &mut self.members {
-            let request = HeartbeatRequest::default()
-                .with_group_id(self.id.clone())
-                .with_generation_id(member.generation_id)
-                .with_member_id(member.id.clone());
+            let request = member.heartbeat_request(&self.id);
             member.wire.send(HEARTBEAT_VERSION, &request)?;
         }
         for member in &mut self.members {
