@@ -107,14 +107,21 @@ fn rebalances(broker: &Contender) -> Result<Vec<Figure>> {
 /// Consumers with a session of fetches and a membership each, and nothing to read.
 fn idle_consumers(broker: &Contender) -> Result<Vec<Figure>> {
     let partitions = IDLE_PARTITIONS_PER_MEMBER * IDLE_MEMBERS_PER_GROUP as i32;
-    let mut groups = Vec::new();
+    let topics: Vec<String> = (0..IDLE_GROUPS).map(|number| format!("idle{number}")).collect();
     let mut fetchers = Vec::new();
-    for number in 0..IDLE_GROUPS {
-        let topic = format!("idle{number}");
-        broker.node.wire().create_topic(&topic, partitions, &[])?;
-        groups.push(Group::join(broker, &topic, IDLE_MEMBERS_PER_GROUP)?);
+    for topic in &topics {
+        broker.node.wire().create_topic(topic, partitions, &[])?;
+    }
+    // All at once: each new group waits for further members, three seconds by default.
+    let joined: Vec<Result<Group>> = std::thread::scope(|scope| {
+        let joining = topics.iter().map(|topic| scope.spawn(|| Group::join(broker, topic, IDLE_MEMBERS_PER_GROUP)));
+        let joining: Vec<_> = joining.collect();
+        joining.into_iter().map(|joining| joining.join().expect("a group's thread")).collect()
+    });
+    let mut groups = joined.into_iter().collect::<Result<Vec<_>>>()?;
+    for topic in &topics {
         for member in 0..IDLE_MEMBERS_PER_GROUP as i32 {
-            fetchers.push(Fetcher::start(broker, &topic, member * IDLE_PARTITIONS_PER_MEMBER)?);
+            fetchers.push(Fetcher::start(broker, topic, member * IDLE_PARTITIONS_PER_MEMBER)?);
         }
     }
     let mut before = Cpu::default();
