@@ -14,6 +14,8 @@ use crate::time::Clock;
 
 /// How often the thread looks whether something is due.
 const TICK: Duration = Duration::from_millis(250);
+/// How often all logs are looked at: with ten thousand of them that is felt.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// `replica.high.watermark.checkpoint.interval.ms`, Kafka's default.
 const HIGH_WATERMARK_INTERVAL: Duration = Duration::from_secs(5);
 /// How often producers that were idle beyond `producer.id.expiration.ms` are looked for, as in Kafka.
@@ -38,6 +40,8 @@ impl Maintenance {
             logs,
             metrics,
             runtime: Handle::current(),
+            has_timed_flushes: true,
+            sweep: Timer::every(SWEEP_INTERVAL),
             retention: Timer::every(Duration::from_millis(config.log_retention_check_interval_ms)),
             high_watermarks: Timer::every(HIGH_WATERMARK_INTERVAL),
             producers: Timer::every(PRODUCER_EXPIRY_INTERVAL),
@@ -64,6 +68,9 @@ struct Worker {
     metrics: Arc<Metrics>,
     runtime: Handle,
     clock: Arc<dyn Clock>,
+    /// Some log has `flush.ms` set, which asks for every tick.
+    has_timed_flushes: bool,
+    sweep: Timer,
     retention: Timer,
     high_watermarks: Timer,
     producers: Timer,
@@ -75,9 +82,14 @@ impl Worker {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
             let now = self.clock.monotonic();
             let now_ms = self.clock.now_ms();
-            self.logs.request_due_flushes(now_ms);
-            self.logs.checkpoint_due(now_ms);
-            self.logs.delete_expired_files(now_ms);
+            let sweeps = self.sweep.is_due(now);
+            if sweeps || self.has_timed_flushes {
+                self.has_timed_flushes = self.logs.request_due_flushes(now_ms);
+            }
+            if sweeps {
+                self.logs.checkpoint_due(now_ms);
+                self.logs.delete_expired_files(now_ms);
+            }
             if self.high_watermarks.is_due(now) {
                 self.logs.checkpoint_high_watermarks();
             }

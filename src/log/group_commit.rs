@@ -173,6 +173,11 @@ impl PartitionLog {
         }
     }
 
+    /// `flush.ms` is set.
+    pub fn has_timed_flushes(&self) -> bool {
+        self.config.load().flush_ms != i64::MAX
+    }
+
     /// As [`PartitionLog::request_flush`], for logs that go by `flush.ms`; to be called now and then.
     pub fn request_flush_if_due(self: &Arc<Self>, now_ms: TimestampMs) {
         let due = {

@@ -246,9 +246,15 @@ impl LogManager {
         self.online_logs().for_each(|log| log.remove_expired_producers(now_ms));
     }
 
-    /// Asks for the syncs that `flush.ms` makes due.
-    pub fn request_due_flushes(&self, now_ms: TimestampMs) {
-        self.online_logs().for_each(|log| log.request_flush_if_due(now_ms));
+    /// Asks for the syncs that `flush.ms` makes due; says whether any log has that set.
+    pub fn request_due_flushes(&self, now_ms: TimestampMs) -> bool {
+        let timed: Vec<_> = {
+            let logs = self.logs.read();
+            let timed = logs.values().map(|hosted| &hosted.log).filter(|log| log.has_timed_flushes());
+            timed.cloned().collect()
+        };
+        timed.iter().filter(|log| !log.health().is_offline()).for_each(|log| log.request_flush_if_due(now_ms));
+        !timed.is_empty()
     }
 
     fn online(&self) -> impl Iterator<Item = (usize, &Directory)> {
@@ -264,6 +270,13 @@ impl LogManager {
         let (logs, futures) = (self.logs.read(), self.futures.read());
         let here = logs.iter().chain(&*futures).filter(|(_, hosted)| hosted.directory == directory);
         here.map(|(partition, hosted)| (partition.clone(), Arc::clone(&hosted.log))).collect()
+    }
+
+    /// What those take; nothing is copied, since it is asked for often.
+    fn size_bytes_in(&self, directory: usize) -> u64 {
+        let (logs, futures) = (self.logs.read(), self.futures.read());
+        let here = logs.values().chain(futures.values()).filter(|hosted| hosted.directory == directory);
+        here.map(|hosted| hosted.log.size_bytes()).sum()
     }
 }
 

@@ -38,7 +38,7 @@ impl LogManager {
     /// Checkpoints the directories for which it is time; to be called every second or so. Waits for the device.
     pub fn checkpoint_due(&self, now_ms: TimestampMs) {
         for (at, directory) in self.online() {
-            let size_bytes = self.size_bytes_of(at);
+            let size_bytes = self.size_bytes_in(at);
             let is_due = {
                 let checkpoints = directory.checkpoints.lock();
                 now_ms.saturating_sub(checkpoints.last_ms) >= CHECKPOINT_INTERVAL_MS
@@ -134,7 +134,7 @@ impl LogManager {
         }
         let written = directory.sync_small_files().map_err(FileError::io(directory.path()));
         directory.judge(written.and_then(|()| self.write_offsets(at)));
-        let size_bytes = self.size_bytes_of(at);
+        let size_bytes = self.size_bytes_in(at);
         let mut checkpoints = directory.checkpoints.lock();
         checkpoints.last_ms = now_ms;
         checkpoints.last_size_bytes = size_bytes;
@@ -176,10 +176,6 @@ impl LogManager {
 
     fn offsets_of(&self, at: usize, offset: impl Fn(&PartitionLog) -> Offset) -> OffsetCheckpoint {
         self.logs_in(at).into_iter().map(|(partition, log)| (partition, offset(&log))).collect()
-    }
-
-    fn size_bytes_of(&self, at: usize) -> u64 {
-        self.logs_in(at).into_iter().map(|(_, log)| log.size_bytes()).sum()
     }
 }
 
