@@ -2,10 +2,12 @@
 //!
 //! - 2: acknowledgements may renew locks; the answer says for how long (KIP-1222)
 
+use std::collections::BTreeMap;
+
 use super::leaders::CurrentLeaders;
 use super::share_request::{self, Acknowledgements, UnderWay};
 use super::{Outcome, RequestContext};
-use crate::coordinator::share::{FINAL_EPOCH, INITIAL_EPOCH, SessionKey};
+use crate::coordinator::share::{FINAL_EPOCH, INITIAL_EPOCH, SessionKey, SharedTopicPartition};
 use crate::error::ErrorCode;
 use crate::ids::TopicId;
 use crate::protocol::messages::{ShareAcknowledgeRequest, ShareAcknowledgeResponse};
@@ -65,8 +67,17 @@ async fn finish(cx: &RequestContext, session: &SessionKey, under_way: UnderWay) 
         acquisition_lock_timeout_ms: shares.config(&session.group_id).share_record_lock_duration_ms,
         ..ShareAcknowledgeResponse::default()
     };
-    for ((topic_id, partition), acknowledging) in under_way {
+    // Each partition once: what is given back at a session's end comes beside what was acknowledged with it.
+    let mut errors: BTreeMap<SharedTopicPartition, ShareError> = BTreeMap::new();
+    for (shared, acknowledging) in under_way {
         let error = acknowledging.done().await.err().unwrap_or_default();
+        let known = errors.entry(shared).or_default();
+        if !known.code.is_error() {
+            *known = error;
+        }
+    }
+    let topics = &mut response.base.responses;
+    for ((topic_id, partition), error) in errors {
         cx.count_error(error.code);
         let mut answered = PartitionData::default();
         answered.partition_index = partition;
@@ -79,7 +90,15 @@ async fn finish(cx: &RequestContext, session: &SessionKey, under_way: UnderWay) 
             current.leader_epoch = epoch.0;
             answered.current_leader = current;
         }
-        put(&mut response, topic_id, answered);
+        match topics.last_mut() {
+            Some(topic) if topic.topic_id == topic_id.0 => topic.partitions.push(answered),
+            _ => {
+                let mut topic = ShareAcknowledgeTopicResponse::default();
+                topic.topic_id = topic_id.0;
+                topic.partitions.push(answered);
+                topics.push(topic);
+            }
+        }
     }
     let endpoints = leaders.into_endpoints().map(|endpoint| {
         let mut on_wire = NodeEndpoint::default();
@@ -91,22 +110,4 @@ async fn finish(cx: &RequestContext, session: &SessionKey, under_way: UnderWay) 
     });
     response.base.node_endpoints = endpoints.collect();
     response
-}
-
-/// Each partition once: what is given back at a session's end comes beside what was acknowledged with it.
-fn put(response: &mut ShareAcknowledgeResponse, topic_id: TopicId, answered: PartitionData) {
-    let topics = &mut response.base.responses;
-    let known = topics.iter().position(|topic| topic.topic_id == topic_id.0);
-    let at = known.unwrap_or_else(|| {
-        let mut topic = ShareAcknowledgeTopicResponse::default();
-        topic.topic_id = topic_id.0;
-        topics.push(topic);
-        topics.len() - 1
-    });
-    let topic = &mut topics[at];
-    match topic.partitions.iter_mut().find(|known| known.partition_index == answered.partition_index) {
-        Some(known) if known.error_code == ErrorCode::None.code() => *known = answered,
-        Some(_) => {}
-        None => topic.partitions.push(answered),
-    }
 }
