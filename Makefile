@@ -7,8 +7,7 @@ SHELL := bash
 # The broker and the compat tests share their builds.
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
-COMPAT := --manifest-path compat-tests/Cargo.toml
-BESIDE := --manifest-path bench/Cargo.toml
+COMPAT := --package ottla-compat-tests
 FUZZ := --manifest-path fuzz/Cargo.toml
 # What compat-tests start: optimised, without the link time of a release.
 COMPAT_BIN := $(CARGO_TARGET_DIR)/compat/ottla
@@ -26,27 +25,20 @@ run: ## Build an optimised ottla and start it: make run ARGS="--set num.partitio
 
 test: lint ## Check everything that must hold: lint, unit and integration tests, the fast compat tests
 	@compat-tests/setup.sh
-	cargo test --locked
 	cargo build --profile compat --bin ottla --locked
-	OTTLA_BIN=$(COMPAT_BIN) cargo test $(COMPAT) --locked
+	OTTLA_BIN=$(COMPAT_BIN) cargo test --workspace --locked
 
 lint: ## Check format, lints, links in the docs, licences of dependencies
 	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
-	cargo fmt --check
-	cargo fmt $(COMPAT) --check
-	cargo fmt $(BESIDE) --check
+	cargo fmt --all --check
 	cargo fmt $(FUZZ) --check
-	cargo clippy --all-targets --locked -- -D warnings
-	cargo clippy $(COMPAT) --all-targets --locked -- -D warnings
-	cargo clippy $(BESIDE) --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --no-deps --document-private-items --locked
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
 	else echo "lint: deny.toml is not checked, cargo-deny is missing: cargo install --locked cargo-deny"; fi
 
 fmt: ## Format all Rust code
-	cargo fmt
-	cargo fmt $(COMPAT)
-	cargo fmt $(BESIDE)
+	cargo fmt --all
 	cargo fmt $(FUZZ)
 
 compat: ## Run every compat test, the slow ones too: real clients against a real ottla
@@ -57,6 +49,7 @@ compat: ## Run every compat test, the slow ones too: real clients against a real
 
 compat-upstream: ## Run the clients' own suites against ottla: make compat-upstream SUITES="librdkafka franz-go"
 	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake go:golang-go python3:python3
+	@compat-tests/setup.sh
 	cargo build --profile compat --bin ottla --locked
 	OTTLA_BIN=$(COMPAT_BIN) compat-tests/upstream/run.sh $(or $(SUITES),librdkafka franz-go rust-rdkafka)
 
@@ -64,8 +57,8 @@ bench: ## Measure Ottla beside Apache Kafka, about 25 minutes: make bench ARGS="
 	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
 	@compat-tests/setup.sh
 	cargo build --release --bin ottla --locked
-	cargo build --release $(BESIDE) --locked
-	OTTLA_BIN=$(CARGO_TARGET_DIR)/release/ottla $(CARGO_TARGET_DIR)/release/ottla-bench $(ARGS)
+	cargo build --profile compat --bin ottla-bench --locked
+	OTTLA_BIN=$(CARGO_TARGET_DIR)/release/ottla $(CARGO_TARGET_DIR)/compat/ottla-bench $(ARGS)
 
 microbench: ## Run the micro benchmarks, or one: make microbench BENCH=partition_log
 	@$(NEED) cargo:rustup cc:gcc
