@@ -39,8 +39,13 @@ pub(super) struct IndexFile<E> {
 }
 
 struct State<E> {
-    /// Opened when first needed: most closed segments are never looked into.
+    /// Opened when first needed, since most closed segments are never looked into, and given away to be synced: a
+    /// partition that is only written to keeps no index open.
     file: Option<Arc<dyn DiskFile>>,
+    /// Its name is taken, or about to be: the file has to stay open to stay readable.
+    is_renamed: bool,
+    /// There is a file of that name, and it is no leftover.
+    exists: bool,
     stored: usize,
     tail: Vec<E>,
     last: Option<E>,
@@ -48,10 +53,24 @@ struct State<E> {
     unsynced: bool,
 }
 
+impl<E> State<E> {
+    fn of_no_file() -> Self {
+        Self {
+            file: None,
+            is_renamed: false,
+            exists: false,
+            stored: 0,
+            tail: Vec::new(),
+            last: None,
+            unsynced: false,
+        }
+    }
+}
+
 impl<E: IndexEntry> IndexFile<E> {
     /// An index that has no file yet, or whose file counts for nothing: the first write replaces it.
     pub(super) fn empty(directory: Arc<PartitionDirectory>, kind: FileKind, base_offset: Offset) -> Self {
-        let state = State { file: None, stored: 0, tail: Vec::new(), last: None, unsynced: false };
+        let state = State::of_no_file();
         Self { directory, kind, base_offset, state: RwLock::new(state) }
     }
 
@@ -68,7 +87,7 @@ impl<E: IndexEntry> IndexFile<E> {
             Some(slot) => Some(read_entry(&*file, slot)?),
             None => None,
         };
-        let state = State { file: None, stored, tail: Vec::new(), last, unsynced: false };
+        let state = State { exists: true, stored, last, ..State::of_no_file() };
         Ok(Self { directory, kind, base_offset, state: RwLock::new(state) })
     }
 
@@ -131,7 +150,7 @@ impl<E: IndexEntry> IndexFile<E> {
     /// Writes the tail behind the stored entries. On an error nothing is forgotten, and it may be called again.
     pub(super) fn write_tail(&self) -> io::Result<()> {
         let mut state = self.state.write();
-        if state.tail.is_empty() && state.file.is_some() {
+        if state.tail.is_empty() && state.exists {
             return Ok(());
         }
         let mut bytes = Vec::with_capacity(state.tail.len() * E::BYTES);
@@ -145,6 +164,7 @@ impl<E: IndexEntry> IndexFile<E> {
         if !bytes.is_empty() {
             file.write_all_at(&[IoSlice::new(&bytes)], position)?;
         }
+        state.exists = true;
         state.stored += state.tail.len();
         state.tail = Vec::new();
         state.unsynced = true;
@@ -157,7 +177,7 @@ impl<E: IndexEntry> IndexFile<E> {
         if !std::mem::take(&mut state.unsynced) {
             return None;
         }
-        state.file.clone()
+        if state.is_renamed { state.file.clone() } else { state.file.take() }
     }
 
     /// Keeps the first `entries` entries.
@@ -186,7 +206,9 @@ impl<E: IndexEntry> IndexFile<E> {
 
     /// Opens the file if it is not open yet, so that it stays readable when it is renamed.
     pub(super) fn hold_open(&self) -> io::Result<()> {
-        self.open_file().map(drop)
+        let mut state = self.state.write();
+        state.is_renamed = true;
+        self.file_of(&mut state).map(drop)
     }
 
     fn open_file(&self) -> io::Result<Arc<dyn DiskFile>> {

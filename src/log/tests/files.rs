@@ -267,3 +267,30 @@ fn recovery_reads_batches_of_every_size() {
     log.directory().disk().write_atomically(&path, &damaged).unwrap();
     assert_eq!(recover().next_offset, Offset(4));
 }
+
+/// Names of this process's open files under `root`.
+fn open_files(root: &Path) -> Vec<String> {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap();
+    let paths = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
+    let of_root = paths.filter(|path| path.starts_with(root));
+    of_root.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
+}
+
+#[test]
+fn a_log_that_was_checkpointed_keeps_one_file_open() {
+    let root = TempDir::new().unwrap();
+    let log = new_log(root.path(), config());
+    for at in 0..20 {
+        append(&log, &batch_of(&[at, at + 1], 60)).unwrap();
+    }
+    log.checkpoint(NOW_MS).unwrap();
+    assert_eq!(open_files(root.path()), ["00000000000000000000.log"]);
+    // What was given away is opened again where it is needed.
+    assert!(log.read(Offset(20), 1, true, log.log_end_offset()).unwrap().slice.is_some());
+    append(&log, &batch_of(&[100], 600)).unwrap();
+    log.checkpoint(NOW_MS).unwrap();
+    assert_eq!(open_files(root.path()), ["00000000000000000000.log"]);
+    let entries = i32s(&read_file(&log, FileKind::OffsetIndex, 0));
+    let offsets: Vec<i32> = entries.into_iter().step_by(2).collect();
+    assert!(offsets.is_sorted() && offsets.last() == Some(&40), "{offsets:?}");
+}
