@@ -61,6 +61,17 @@ stop_ottla() {
   OTTLA=
 }
 
+# A Kafka distribution as far as some cases call it: two scripts over the classes that setup.sh fetched.
+kafka_distribution() { # directory
+  local script
+  mkdir -p "$1/bin"
+  for script in kafka-topics:TopicCommand kafka-acls:AclCommand; do
+    printf '#!/bin/sh\nexec java -Xmx256M -cp "%s" -Dlog4j2.configurationFile="%s" org.apache.kafka.tools.%s "$@"\n' \
+      "$(echo "$PWD"/.cache/kafka-*/lib)/*" "$PWD/kafka-cli/log4j2.yaml" "${script#*:}" >"$1/bin/${script%:*}.sh"
+    chmod +x "$1/bin/${script%:*}.sh"
+  done
+}
+
 # One case a process: a case that hangs costs its limit and nothing else.
 librdkafka() {
   copy "$(crate rdkafka-sys)/librdkafka" "$CACHE/librdkafka"
@@ -69,6 +80,8 @@ librdkafka() {
     -DWITH_SSL=OFF -DWITH_SASL=OFF -DWITH_CURL=OFF >"$CACHE/librdkafka.log" 2>&1
   cmake --build "$build" --parallel 2 >>"$CACHE/librdkafka.log" 2>&1
   runner=$build/tests/test-runner
+  kafka_distribution "$CACHE/kafka"
+  export KAFKA_PATH=$CACHE/kafka BROKERS=$BOOTSTRAP
   cd "$CACHE/librdkafka/tests"
   printf '%s\n' "bootstrap.servers=$BOOTSTRAP" "broker.address.family=v4" "test.topic.random=true" >test.conf
   # -L leaves out the tests without a broker; the others are named by their numbers. From 8000 on they are for people.
