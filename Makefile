@@ -57,7 +57,7 @@ bench: ## Measure Ottla beside Apache Kafka, about 25 minutes: make bench ARGS="
 	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
 	@compat-tests/setup.sh
 	cargo build --release --bin ottla --locked
-	cargo build --profile compat --bin ottla-bench --locked
+	cargo build --profile compat --package ottla-bench --locked
 	OTTLA_BIN=$(CARGO_TARGET_DIR)/release/ottla $(CARGO_TARGET_DIR)/compat/ottla-bench $(ARGS)
 
 microbench: ## Run the micro benchmarks, or one: make microbench BENCH=partition_log

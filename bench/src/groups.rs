@@ -26,8 +26,7 @@ const REBALANCES: usize = 20;
 
 const IDLE_GROUPS: usize = 100;
 const IDLE_MEMBERS_PER_GROUP: usize = 10;
-/// As many as two open files each leave room for where 20,000 are allowed.
-const IDLE_PARTITIONS_PER_MEMBER: i32 = 8;
+const IDLE_PARTITIONS_PER_MEMBER: i32 = 10;
 const IDLE_TIME: Duration = Duration::from_secs(20);
 const FETCH_WAIT_MS: i32 = 500;
 /// Fetches between two heartbeats: three seconds, as consumers have it by default.
@@ -149,7 +148,7 @@ fn idle_consumers(broker: &Contender) -> Result<Vec<Figure>> {
     let spent = Cpu::of_process(broker.node.pid())? - before;
     Ok(vec![
         Figure {
-            name: "1,000 consumers of 8,000 partitions, % of a core",
+            name: "1,000 consumers of 10,000 partitions, % of a core",
             value: spent.total() / begin.elapsed().as_secs_f64() * 100.0,
         },
         Figure { name: "resident memory, MiB", value: broker.node.rss_bytes() as f64 / f64::from(1 << 20) },

@@ -16,6 +16,8 @@ use crate::time::Clock;
 const TICK: Duration = Duration::from_millis(250);
 /// How often all logs are looked at: with ten thousand of them that is felt.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How often files are looked for whose `file.delete.delay.ms`, a minute by default, has passed.
+const DELETION_INTERVAL: Duration = Duration::from_secs(5);
 /// `replica.high.watermark.checkpoint.interval.ms`, Kafka's default.
 const HIGH_WATERMARK_INTERVAL: Duration = Duration::from_secs(5);
 /// How often producers that were idle beyond `producer.id.expiration.ms` are looked for, as in Kafka.
@@ -42,6 +44,7 @@ impl Maintenance {
             runtime: Handle::current(),
             has_timed_flushes: true,
             sweep: Timer::every(SWEEP_INTERVAL),
+            deletions: Timer::every(DELETION_INTERVAL),
             retention: Timer::every(Duration::from_millis(config.log_retention_check_interval_ms)),
             high_watermarks: Timer::every(HIGH_WATERMARK_INTERVAL),
             producers: Timer::every(PRODUCER_EXPIRY_INTERVAL),
@@ -71,6 +74,7 @@ struct Worker {
     /// Some log has `flush.ms` set, which asks for every tick.
     has_timed_flushes: bool,
     sweep: Timer,
+    deletions: Timer,
     retention: Timer,
     high_watermarks: Timer,
     producers: Timer,
@@ -88,6 +92,8 @@ impl Worker {
             }
             if sweeps {
                 self.logs.checkpoint_due(now_ms);
+            }
+            if self.deletions.is_due(now) {
                 self.logs.delete_expired_files(now_ms);
             }
             if self.high_watermarks.is_due(now) {

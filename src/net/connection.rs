@@ -6,14 +6,14 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tracing::debug;
 
 use super::frame_reader::{Frame, FrameReader, ReadError};
@@ -130,8 +130,10 @@ impl Connection {
     }
 
     async fn serve_until_end(&mut self, shutdown: &CancellationToken) -> End {
+        // Once a connection: it enters a list that all connections share.
+        let mut stopped = pin!(shutdown.cancelled());
         loop {
-            let step = match self.next_event(shutdown).await {
+            let step = match self.next_event(stopped.as_mut()).await {
                 Ok(Event::ReplyReady(reply)) => self.write_ready(reply).await,
                 Ok(Event::Frame(Some(frame))) => self.start(frame).await,
                 Ok(Event::Frame(None)) => Err(End::Client),
@@ -150,7 +152,7 @@ impl Connection {
         }
     }
 
-    async fn next_event(&mut self, shutdown: &CancellationToken) -> Result<Event, End> {
+    async fn next_event(&mut self, stopped: Pin<&mut WaitForCancellationFuture<'_>>) -> Result<Event, End> {
         // A frame that holds room comes in as a whole first: who is muted holds nothing that others want.
         let is_muted = self.muted_until.is_some() && !self.reader.holds_room();
         let may_read = self.may_start() && !is_muted;
@@ -159,7 +161,7 @@ impl Connection {
         tokio::select! {
             biased;
             // First, so that a client that never pauses is stopped too.
-            () = shutdown.cancelled() => Ok(Event::Shutdown),
+            () = stopped => Ok(Event::Shutdown),
             reply = front_reply(in_flight) => Ok(Event::ReplyReady(reply)),
             frame = reader.next(stream), if may_read => Ok(Event::Frame(frame?)),
             () = until(muted_until), if is_muted => Ok(Event::Unmuted),
