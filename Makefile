@@ -57,8 +57,8 @@ bench: ## Measure Ottla beside Apache Kafka, about 25 minutes: make bench ARGS="
 	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake
 	@compat-tests/setup.sh
 	cargo build --release --bin ottla --locked
-	cargo build --profile compat --package ottla-bench --locked
-	OTTLA_BIN=$(CARGO_TARGET_DIR)/release/ottla $(CARGO_TARGET_DIR)/compat/ottla-bench $(ARGS)
+	cargo build --profile load --package ottla-bench --locked
+	OTTLA_BIN=$(CARGO_TARGET_DIR)/release/ottla $(CARGO_TARGET_DIR)/load/ottla-bench $(ARGS)
 
 microbench: ## Run the micro benchmarks, or one: make microbench BENCH=partition_log
 	@$(NEED) cargo:rustup cc:gcc

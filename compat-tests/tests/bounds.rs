@@ -1,4 +1,5 @@
-//! What no client may do to the broker: fill its memory, hold it up, or be let in beyond the limits.
+//! What no client may do to the broker: fill its memory, hold it up, or be let in beyond the limits; and how much it takes
+//! by itself.
 
 use anyhow::Result;
 use kafka_protocol::messages::{FetchRequest, MetadataRequest};
@@ -87,5 +88,24 @@ fn connections_that_vanish_leave_nothing_behind() -> Result<()> {
     assert!(node.is_running());
     eventually("their memory is back", || (node.rss_bytes() < before + (50 << 20)).then_some(()));
     assert_eq!(node.wire().append("left", 0, &Batch::of_values(&["still here"]).encode())?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_partition_keeps_one_file_open() -> Result<()> {
+    const PARTITIONS: usize = 400;
+    let node = Node::with_open_files((2000, 2000), &[]);
+    let mut wire = node.wire();
+    let before = node.open_files();
+    wire.create_topic("many", PARTITIONS as i32, &[])?;
+    let batch = Batch::of_values(&["x"]).encode();
+    for partition in 0..PARTITIONS as i32 {
+        wire.append("many", partition, &batch)?;
+    }
+    // The first checkpoint writes all indexes, and opens one at a time.
+    let checkpoint = node.log_dir().join("recovery-point-offset-checkpoint");
+    eventually("a checkpoint", || std::fs::read_to_string(&checkpoint).ok()?.contains("many 399 1").then_some(()));
+    let open_files = node.open_files();
+    assert!((PARTITIONS..PARTITIONS + 20).contains(&(open_files - before)), "{open_files} after {before}");
     Ok(())
 }

@@ -10,11 +10,13 @@ use super::super::checkpoints::{
     self, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
 };
 use super::super::clean_shutdown;
+use super::super::directory::PartitionDirectory;
 use super::super::errors::StorageError;
 use super::super::partition_log::PartitionLog;
+use super::super::partition_metadata::PARTITION_METADATA_FILE;
 use super::{Directory, LogManager};
 use crate::ids::{BrokerEpoch, Offset, TopicPartition};
-use crate::io::DiskFile;
+use crate::io::OpenMode;
 use crate::time::TimestampMs;
 
 /// A directory is checkpointed this often, so that recovery has little to check.
@@ -28,8 +30,8 @@ pub(super) struct Checkpoints {
     pub(super) recovery_points: OffsetCheckpoint,
     pub(super) log_start_offsets: OffsetCheckpoint,
     pub(super) high_watermarks: OffsetCheckpoint,
-    /// Small files that were written since the last checkpoint.
-    pub(super) unsynced_files: Vec<Arc<dyn DiskFile>>,
+    /// Folders whose `partition.metadata` was written since the last checkpoint; the file does not stay open meanwhile.
+    pub(super) unsynced_topic_ids: Vec<Arc<PartitionDirectory>>,
     last_ms: TimestampMs,
     last_size_bytes: u64,
 }
@@ -101,7 +103,7 @@ impl LogManager {
         };
         let threads = self.options.recovery_threads_per_directory.clamp(1, logs.len().max(1));
         thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-        let closed = directory.sync_small_files().and_then(|()| self.write_offsets(at).map_err(into_io));
+        let closed = directory.sync_topic_ids().and_then(|()| self.write_offsets(at).map_err(into_io));
         let watermarks = self.offsets_of(at, PartitionLog::high_watermark);
         let closed = closed
             .and_then(|()| directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, watermarks).map_err(into_io));
@@ -132,7 +134,7 @@ impl LogManager {
                 Err(error) => tracing::warn!(%partition, %error, "log can't be checkpointed"),
             }
         }
-        let written = directory.sync_small_files().map_err(FileError::io(directory.path()));
+        let written = directory.sync_topic_ids().map_err(FileError::io(directory.path()));
         directory.judge(written.and_then(|()| self.write_offsets(at)));
         let size_bytes = self.size_bytes_in(at);
         let mut checkpoints = directory.checkpoints.lock();
@@ -196,9 +198,16 @@ impl Directory {
         Ok(true)
     }
 
-    fn sync_small_files(&self) -> io::Result<()> {
-        let files = std::mem::take(&mut self.checkpoints.lock().unsynced_files);
-        files.iter().try_for_each(|file| file.sync())
+    fn sync_topic_ids(&self) -> io::Result<()> {
+        let folders = std::mem::take(&mut self.checkpoints.lock().unsynced_topic_ids);
+        folders.iter().try_for_each(|folder| {
+            match folder.disk().open(&folder.path().join(PARTITION_METADATA_FILE), OpenMode::ReadWrite) {
+                Ok(file) => file.sync(),
+                // The partition was deleted meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     /// A full disk passes; any other failure takes the directory offline.

@@ -1,7 +1,6 @@
 //! New logs.
 
 use std::io::IoSlice;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -64,7 +63,7 @@ impl LogManager {
             }
             None => {
                 let directory = &self.directories[hosted.directory];
-                directory.write_topic_id(&hosted.log.directory().path(), new.topic_id)?;
+                directory.write_topic_id(hosted.log.directory(), new.topic_id)?;
                 if let Some(hosted) = self.logs.write().get_mut(&new.topic_partition) {
                     hosted.topic_id = Some(new.topic_id);
                 }
@@ -110,11 +109,12 @@ impl LogManager {
         let disk = directory.base.disk();
         let path = directory.path().join(folder);
         disk.create_directory(&path).map_err(FileError::io(&path))?;
-        directory.write_topic_id(&path, new.topic_id)?;
+        let folder = PartitionDirectory::new(Arc::clone(disk), path.clone());
+        directory.write_topic_id(&folder, new.topic_id)?;
         // The folder may be there already, of a creation that failed half way: so it is loaded like any other.
         let loaded = recovery::load(&LoadRequest {
             topic_partition: new.topic_partition.clone(),
-            directory: PartitionDirectory::new(Arc::clone(disk), path.clone()),
+            directory: folder,
             health: Arc::clone(directory.base.health()),
             config: Arc::clone(&new.config),
             producer_state: ProducerStateConfig {
@@ -157,13 +157,13 @@ impl LogManager {
 impl Directory {
     /// The next checkpoint makes it durable: a crash before that leaves a folder without a topic id, which gets it
     /// anew. Thousands of partitions are not to wait for the device one by one.
-    fn write_topic_id(&self, folder: &Path, topic_id: TopicId) -> Result<(), FileError> {
-        let path = folder.join(PARTITION_METADATA_FILE);
-        let file = self.base.disk().open(&path, OpenMode::Create).map_err(FileError::io(&path))?;
+    fn write_topic_id(&self, folder: &Arc<PartitionDirectory>, topic_id: TopicId) -> Result<(), FileError> {
+        let path = folder.path().join(PARTITION_METADATA_FILE);
+        let file = folder.disk().open(&path, OpenMode::Create).map_err(FileError::io(&path))?;
         file.set_size_bytes(0).map_err(FileError::io(&path))?;
         let content = partition_metadata::encode(topic_id);
         file.write_all_at(&[IoSlice::new(content.as_bytes())], 0).map_err(FileError::io(&path))?;
-        self.checkpoints.lock().unsynced_files.push(file);
+        self.checkpoints.lock().unsynced_topic_ids.push(Arc::clone(folder));
         Ok(())
     }
 }
