@@ -89,7 +89,7 @@ impl PartitionLog {
         };
         self.write(&mut writer, base_offset, &write, &summary, &config, context.now_ms)?;
         self.recent.lock().push(
-            writer.active.base_offset(),
+            writer.active.id(),
             base_offset,
             writer.active.size_bytes() - summary.size_bytes,
             (header.next_offset(), writer.active.size_bytes()),

@@ -11,6 +11,10 @@ use crate::io::{Disk, DiskFile, OpenMode};
 
 /// The suffix of a file that waits for its removal.
 pub const DELETED_SUFFIX: &str = ".deleted";
+/// The suffix of a file that the cleaner is writing: it means nothing yet.
+pub const CLEANED_SUFFIX: &str = ".cleaned";
+/// The suffix of a file that the cleaner has finished: what it replaces goes.
+pub const SWAP_SUFFIX: &str = ".swap";
 
 /// The kinds of files that are named after the offset they begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +62,19 @@ impl FileKind {
 #[derive(Debug)]
 pub struct PartitionDirectory {
     disk: Arc<dyn Disk>,
-    path: RwLock<PathBuf>,
+    path: Arc<RwLock<PathBuf>>,
+    /// Behind the name of every file.
+    suffix: &'static str,
 }
 
 impl PartitionDirectory {
     pub fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Arc<Self> {
-        Arc::new(Self { disk, path: RwLock::new(path) })
+        Arc::new(Self { disk, path: Arc::new(RwLock::new(path)), suffix: "" })
+    }
+
+    /// The same folder, the names of whose files end with `suffix`.
+    pub(super) fn suffixed(&self, suffix: &'static str) -> Arc<Self> {
+        Arc::new(Self { disk: Arc::clone(&self.disk), path: Arc::clone(&self.path), suffix })
     }
 
     pub fn disk(&self) -> &Arc<dyn Disk> {
@@ -75,7 +86,7 @@ impl PartitionDirectory {
     }
 
     pub fn file(&self, kind: FileKind, offset: Offset) -> PathBuf {
-        self.path.read().join(kind.file_name(offset))
+        self.path.read().join(kind.file_name(offset) + self.suffix)
     }
 
     pub fn open(&self, kind: FileKind, offset: Offset, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {

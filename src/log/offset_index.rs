@@ -93,6 +93,10 @@ impl OffsetIndex {
         self.len() == 0
     }
 
+    pub(super) fn size_bytes(&self) -> u64 {
+        (self.len() * OFFSET_ENTRY_BYTES) as u64
+    }
+
     pub(super) fn is_full(&self, max_index_bytes: usize) -> bool {
         self.len() >= max_index_bytes / OFFSET_ENTRY_BYTES
     }

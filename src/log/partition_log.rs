@@ -16,6 +16,7 @@ use super::leader_epochs::{EpochEntry, LeaderEpochs};
 use super::producer_state::{ProducerStateEntry, ProducerStateManager};
 use super::recent_batches::RecentBatches;
 use super::removal::Removals;
+use super::replacement::CleaningGate;
 use super::segment::{MAX_SEGMENT_BYTES, Segment};
 use crate::config::LogConfig;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
@@ -51,7 +52,7 @@ pub struct LogParts {
 
 /// The log of one partition.
 ///
-/// Appends, rolls, truncation and retention take the append lock. Readers take none: they go by the atomics and the
+/// Appends, rolls, truncation, retention and the cleaner's swaps take the append lock. Readers take none: they go by the atomics and the
 /// list of segments. A record is written before an offset that covers it is published.
 #[derive(Debug)]
 pub struct PartitionLog {
@@ -64,6 +65,8 @@ pub struct PartitionLog {
     pub(super) recent: Mutex<RecentBatches>,
     pub(super) group_commit: GroupCommit,
     pub(super) removals: Removals,
+    /// Taken before the append lock, by whoever replaces, cuts off or gives away closed segments.
+    pub(super) cleaning_gate: Mutex<CleaningGate>,
     log_start_offset: AtomicI64,
     log_end_offset: AtomicI64,
     high_watermark: AtomicI64,
@@ -124,6 +127,7 @@ impl PartitionLog {
             group_commit: GroupCommit::new(parts.recovery_point, parts.now_ms),
             recent: Mutex::default(),
             removals: Removals::default(),
+            cleaning_gate: Mutex::default(),
             log_start_offset: AtomicI64::new(parts.log_start_offset.0),
             log_end_offset: AtomicI64::new(parts.log_end_offset.0),
             high_watermark: AtomicI64::new(high_watermark.0),
@@ -281,8 +285,9 @@ impl PartitionLog {
     }
 
     /// The log is being deleted: it takes nothing more, and what fails for it from now on says nothing about its
-    /// directory.
+    /// directory. Waits for the cleaner to come to the end of a swap, since the folder is about to be renamed.
     pub fn mark_deleted(&self) {
+        let _gate = self.cleaning_gate.lock();
         self.is_deleted.store(true, Ordering::Release);
     }
 

@@ -127,7 +127,7 @@ impl PartitionLog {
 
     /// Where the batch that holds `from`, or the first one behind it, begins.
     fn find_start(&self, segment: &Segment, from: Offset) -> Result<Option<Place>, StorageError> {
-        let known = self.recent.lock().position_of(segment.base_offset(), from);
+        let known = self.recent.lock().position_of(segment.id(), from);
         if let Some(position) = known.filter(|&position| position < segment.size_bytes()) {
             return Ok(Some(Place { position, first_batch_bytes: None }));
         }
@@ -146,7 +146,7 @@ impl PartitionLog {
         if let Some(next_base) = next_base.filter(|&next_base| next_base <= up_to) {
             return Ok((segment.size_bytes(), next_base));
         }
-        if let Some(position) = self.recent.lock().position_of(segment.base_offset(), up_to) {
+        if let Some(position) = self.recent.lock().position_of(segment.id(), up_to) {
             return Ok((position, up_to));
         }
         let size_bytes = segment.size_bytes();
@@ -173,7 +173,7 @@ impl PartitionLog {
         if !too_large {
             let limit = start.position + max_bytes as u64;
             if let Some((end, next_offset)) = segment.last_batch_end(start.position, limit)? {
-                self.recent.lock().note_read_end(segment.base_offset(), next_offset, end);
+                self.recent.lock().note_read_end(segment.id(), next_offset, end);
                 return Ok(Some(((end - start.position) as usize, next_offset)));
             }
         }
@@ -186,7 +186,7 @@ impl PartitionLog {
 
     /// The position of a batch at or before `offset`, within an index interval.
     fn estimate_position(&self, segment: &Segment, offset: Offset) -> Result<u64, StorageError> {
-        if let Some(position) = self.recent.lock().position_of(segment.base_offset(), offset) {
+        if let Some(position) = self.recent.lock().position_of(segment.id(), offset) {
             return Ok(position);
         }
         Ok(segment.offset_index.lookup(offset)?.position)

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use super::segment::SegmentId;
 use crate::ids::Offset;
 
 /// Batches remembered of the end of the log.
@@ -14,12 +15,12 @@ const READ_ENDS: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct RecentBatches {
     /// The active segment, which the tail is of.
-    segment: Offset,
+    segment: SegmentId,
     /// The beginnings of the last batches, oldest first, without a gap between them.
     tail: VecDeque<Mark>,
     /// The end of the last one.
     end: Option<Mark>,
-    read_ends: [Option<(Offset, Mark)>; READ_ENDS],
+    read_ends: [Option<(SegmentId, Mark)>; READ_ENDS],
     next_read_end: usize,
 }
 
@@ -32,7 +33,7 @@ struct Mark {
 
 impl RecentBatches {
     /// A batch was written at the end of `segment`.
-    pub(super) fn push(&mut self, segment: Offset, base_offset: Offset, position: u64, end: (Offset, u64)) {
+    pub(super) fn push(&mut self, segment: SegmentId, base_offset: Offset, position: u64, end: (Offset, u64)) {
         let continues = self.segment == segment && self.end.is_some_and(|end| end.position == position);
         if !continues {
             self.tail.clear();
@@ -46,7 +47,7 @@ impl RecentBatches {
     }
 
     /// Where the batch that holds `offset` begins; the end of the log for the offset behind its last.
-    pub(super) fn position_of(&self, segment: Offset, offset: Offset) -> Option<u64> {
+    pub(super) fn position_of(&self, segment: SegmentId, offset: Offset) -> Option<u64> {
         if segment == self.segment
             && let Some(end) = self.end
             && self.tail.front().is_some_and(|first| first.offset <= offset)
@@ -63,7 +64,7 @@ impl RecentBatches {
     }
 
     /// A read ended before `offset`, which the next one will probably ask for.
-    pub(super) fn note_read_end(&mut self, segment: Offset, offset: Offset, position: u64) {
+    pub(super) fn note_read_end(&mut self, segment: SegmentId, offset: Offset, position: u64) {
         self.read_ends[self.next_read_end] = Some((segment, Mark { offset, position }));
         self.next_read_end = (self.next_read_end + 1) % READ_ENDS;
     }
@@ -78,29 +79,44 @@ impl RecentBatches {
 mod tests {
     use super::*;
 
+    fn segment(base_offset: i64) -> SegmentId {
+        SegmentId { base_offset: Offset(base_offset), revision: 0 }
+    }
+
     #[test]
     fn finds_what_it_knows() {
         let mut recent = RecentBatches::default();
         for at in 0..100_i64 {
-            recent.push(Offset(0), Offset(at * 10), at as u64 * 100, (Offset(at * 10 + 10), at as u64 * 100 + 100));
+            recent.push(segment(0), Offset(at * 10), at as u64 * 100, (Offset(at * 10 + 10), at as u64 * 100 + 100));
         }
-        let position_of = |offset| recent.position_of(Offset(0), Offset(offset));
+        let position_of = |offset| recent.position_of(segment(0), Offset(offset));
         assert_eq!(position_of(1000), Some(10_000));
         assert_eq!(position_of(1001), None);
         assert_eq!(position_of(995), Some(9900));
         assert_eq!(position_of(360), Some(3600));
         assert_eq!(position_of(359), None);
-        assert_eq!(recent.position_of(Offset(5), Offset(995)), None);
+        assert_eq!(recent.position_of(segment(5), Offset(995)), None);
     }
 
     #[test]
     fn a_new_segment_begins_anew() {
         let mut recent = RecentBatches::default();
-        recent.push(Offset(0), Offset(0), 0, (Offset(10), 100));
-        recent.push(Offset(10), Offset(10), 0, (Offset(20), 70));
-        assert_eq!(recent.position_of(Offset(0), Offset(5)), None);
-        assert_eq!(recent.position_of(Offset(10), Offset(19)), Some(0));
-        recent.note_read_end(Offset(0), Offset(7), 33);
-        assert_eq!(recent.position_of(Offset(0), Offset(7)), Some(33));
+        recent.push(segment(0), Offset(0), 0, (Offset(10), 100));
+        recent.push(segment(10), Offset(10), 0, (Offset(20), 70));
+        assert_eq!(recent.position_of(segment(0), Offset(5)), None);
+        assert_eq!(recent.position_of(segment(10), Offset(19)), Some(0));
+        recent.note_read_end(segment(0), Offset(7), 33);
+        assert_eq!(recent.position_of(segment(0), Offset(7)), Some(33));
+    }
+
+    #[test]
+    fn positions_say_nothing_about_what_a_segment_was_replaced_by() {
+        let mut recent = RecentBatches::default();
+        recent.push(segment(0), Offset(0), 0, (Offset(10), 100));
+        // A reader of the old files may note its place even after the new ones are there.
+        recent.note_read_end(segment(0), Offset(7), 33);
+        let cleaned = SegmentId { revision: 1, ..segment(0) };
+        assert_eq!(recent.position_of(cleaned, Offset(5)), None);
+        assert_eq!(recent.position_of(cleaned, Offset(7)), None);
     }
 }

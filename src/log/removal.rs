@@ -32,10 +32,22 @@ impl Removals {
         segment: &Arc<Segment>,
         due_ms: TimestampMs,
     ) -> io::Result<()> {
+        let kinds = FileKind::OF_SEGMENT.into_iter().chain([FileKind::ProducerSnapshot]);
+        self.retire_files(directory, segment, kinds, due_ms)
+    }
+
+    /// As [`Removals::retire`], for these kinds of files.
+    pub(super) fn retire_files(
+        &self,
+        directory: &PartitionDirectory,
+        segment: &Arc<Segment>,
+        kinds: impl IntoIterator<Item = FileKind>,
+        due_ms: TimestampMs,
+    ) -> io::Result<()> {
         // Whoever still reads it goes on with open files.
         segment.hold_open()?;
         let mut names = Vec::new();
-        for kind in FileKind::OF_SEGMENT.into_iter().chain([FileKind::ProducerSnapshot]) {
+        for kind in kinds {
             let path = directory.file(kind, segment.base_offset());
             let name = format!("{}{DELETED_SUFFIX}", kind.file_name(segment.base_offset()));
             match directory.disk().rename(&path, &path.with_file_name(&name)) {

@@ -62,6 +62,7 @@ impl PartitionLog {
     pub fn delete_old_segments(&self, now_ms: TimestampMs) -> Result<usize, StorageError> {
         self.check_online()?;
         let config = self.config();
+        let _gate = self.cleaning_gate.lock();
         let removed = {
             let mut writer = self.lock_writer();
             let segments = self.segments.load_full();

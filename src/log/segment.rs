@@ -27,10 +27,19 @@ use crate::time::TimestampMs;
 /// Positions in the offset index are 31 bits wide.
 pub const MAX_SEGMENT_BYTES: u64 = i32::MAX as u64;
 
+/// Which segment, and which of those that had its name one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SegmentId {
+    pub(super) base_offset: Offset,
+    /// Counts how often the cleaner has replaced it.
+    pub(super) revision: u32,
+}
+
 /// One segment of a partition's log.
 #[derive(Debug)]
 pub struct Segment {
     base_offset: Offset,
+    revision: u32,
     log: Arc<dyn DiskFile>,
     size_bytes: AtomicU64,
     pub(super) offset_index: OffsetIndex,
@@ -138,6 +147,7 @@ impl Segment {
         };
         Self {
             base_offset,
+            revision: 0,
             size_bytes: AtomicU64::new(log.size_bytes().unwrap_or(0)),
             log,
             offset_index,
@@ -147,8 +157,19 @@ impl Segment {
         }
     }
 
+    /// The segment that takes the place of others, of which the first has its name. Positions in that one say nothing
+    /// about this one.
+    pub(super) fn in_place_of(mut self, replaced: &Self) -> Self {
+        self.revision = replaced.revision.wrapping_add(1);
+        self
+    }
+
     pub fn base_offset(&self) -> Offset {
         self.base_offset
+    }
+
+    pub(super) fn id(&self) -> SegmentId {
+        SegmentId { base_offset: self.base_offset, revision: self.revision }
     }
 
     /// Bytes of log; what the file holds beyond them does not count.
@@ -186,17 +207,17 @@ impl Segment {
             || (size_bytes > 0 && self.age_ms(next.max_timestamp.timestamp, now_ms)? > limits.segment_ms))
     }
 
+    /// The maximal timestamp of its first batch, [`NO_TIMESTAMP`] in an empty segment.
+    pub(super) fn first_batch_timestamp(&self) -> io::Result<TimestampMs> {
+        let known = self.state.lock().first_batch_timestamp;
+        known.map_or_else(|| self.read_first_batch_timestamp(), Ok)
+    }
+
     /// How long it has been active: by the records' own clock where they have one, so that a replayed past is cut
     /// into the same stretches of time.
     fn age_ms(&self, next_timestamp: TimestampMs, now_ms: TimestampMs) -> io::Result<i64> {
-        let (first, created_ms) = {
-            let state = self.state.lock();
-            (state.first_batch_timestamp, state.created_ms)
-        };
-        let first = match first {
-            Some(timestamp) => timestamp,
-            None => self.read_first_batch_timestamp()?,
-        };
+        let first = self.first_batch_timestamp()?;
+        let created_ms = self.state.lock().created_ms;
         Ok(if first >= 0 { next_timestamp.saturating_sub(first) } else { now_ms.saturating_sub(created_ms) })
     }
 

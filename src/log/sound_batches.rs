@@ -1,12 +1,13 @@
 //! Reading batches where nothing is known to be one: every length is checked, every checksum compared.
 
+use std::borrow::Cow;
 use std::io;
 
-use super::batch_scan::{PlacedBatch, corrupt};
+use super::batch_scan::{self, PlacedBatch, corrupt};
 use crate::io::DiskFile;
 use crate::protocol::batch::{BatchError, BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES};
 
-/// Bytes of the file that are read at a time, and held.
+/// The window of recovery.
 const WINDOW_BYTES: usize = 1 << 20;
 /// From here on the checksum covers a batch: behind base offset, length, epoch, magic and the checksum itself.
 const CHECKED_FROM: usize = LOG_OVERHEAD_BYTES + 9;
@@ -16,13 +17,21 @@ pub(super) struct SoundBatches<'a> {
     file: &'a dyn DiskFile,
     position: u64,
     end: u64,
+    /// Bytes of the file that are read at a time, and held.
+    window_bytes: usize,
     window: Vec<u8>,
     window_at: u64,
 }
 
 impl<'a> SoundBatches<'a> {
     pub(super) fn new(file: &'a dyn DiskFile, position: u64, end: u64) -> Self {
-        Self { file, position, end, window: Vec::new(), window_at: position }
+        Self::with_window(file, position, end, WINDOW_BYTES)
+    }
+
+    /// As [`Self::new`], with this much of the file read at a time.
+    pub(super) fn with_window(file: &'a dyn DiskFile, position: u64, end: u64, window_bytes: usize) -> Self {
+        let window_bytes = window_bytes.max(HEADER_BYTES);
+        Self { file, position, end, window_bytes, window: Vec::new(), window_at: position }
     }
 
     /// Where the last sound batch ended.
@@ -42,7 +51,7 @@ impl<'a> SoundBatches<'a> {
         if size_bytes as u64 > left {
             return Err(corrupt(BatchError::Truncated { needed: size_bytes, available: left as usize }));
         }
-        let computed = if size_bytes <= WINDOW_BYTES {
+        let computed = if size_bytes <= self.window_bytes {
             crc32c::crc32c(self.bytes(size_bytes)?.get(CHECKED_FROM..).unwrap_or_default())
         } else {
             self.checksum_in_parts(size_bytes)?
@@ -55,6 +64,15 @@ impl<'a> SoundBatches<'a> {
         Ok(Some(batch))
     }
 
+    /// The batch that [`Self::next`] has just told of.
+    pub(super) fn whole(&self, batch: &PlacedBatch) -> io::Result<Cow<'_, [u8]>> {
+        let at = batch.position.saturating_sub(self.window_at) as usize;
+        match self.window.get(at..at + batch.header.size_bytes()) {
+            Some(bytes) if batch.position >= self.window_at => Ok(Cow::Borrowed(bytes)),
+            _ => batch_scan::read_whole(self.file, batch).map(Cow::Owned),
+        }
+    }
+
     /// Undoes the last step: its batch is sound, but has no business here.
     pub(super) fn step_back(&mut self, batch: &PlacedBatch) {
         self.position = batch.position;
@@ -65,7 +83,7 @@ impl<'a> SoundBatches<'a> {
         let wanted = wanted.min((self.end - self.position) as usize);
         let held = self.window_at + self.window.len() as u64;
         if self.position < self.window_at || self.position + wanted as u64 > held {
-            let size = (self.end - self.position).min(WINDOW_BYTES as u64) as usize;
+            let size = (self.end - self.position).min(self.window_bytes as u64) as usize;
             self.window.resize(size, 0);
             let read = self.file.read_at(&mut self.window, self.position)?;
             self.window.truncate(read);
@@ -77,10 +95,10 @@ impl<'a> SoundBatches<'a> {
 
     /// The checksum of a batch that is larger than the window.
     fn checksum_in_parts(&self, size_bytes: usize) -> io::Result<u32> {
-        let mut part = vec![0; WINDOW_BYTES];
+        let mut part = vec![0; self.window_bytes];
         let (mut crc, mut at) = (0, CHECKED_FROM);
         while at < size_bytes {
-            let wanted = (size_bytes - at).min(WINDOW_BYTES);
+            let wanted = (size_bytes - at).min(self.window_bytes);
             if self.file.read_at(&mut part[..wanted], self.position + at as u64)? < wanted {
                 return Err(corrupt(BatchError::Truncated { needed: size_bytes, available: at }));
             }

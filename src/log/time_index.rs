@@ -87,6 +87,10 @@ impl TimeIndex {
         self.len() == 0
     }
 
+    pub(super) fn size_bytes(&self) -> u64 {
+        (self.len() * TIME_ENTRY_BYTES) as u64
+    }
+
     /// One place stays reserved for the entry that a roll adds.
     pub(super) fn is_full(&self, max_index_bytes: usize) -> bool {
         self.len() + 1 >= max_index_bytes / TIME_ENTRY_BYTES

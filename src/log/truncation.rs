@@ -17,6 +17,7 @@ impl PartitionLog {
     ///
     /// Whoever reads what goes may still see it; a follower's readers never come that far.
     pub fn truncate_to(&self, offset: Offset, now_ms: TimestampMs) -> Result<bool, StorageError> {
+        let _gate = self.cleaning_gate.lock();
         let mut writer = self.lock_writer();
         self.check_online()?;
         if offset >= self.log_end_offset() {
@@ -41,6 +42,7 @@ impl PartitionLog {
         log_start_offset: Offset,
         now_ms: TimestampMs,
     ) -> Result<(), StorageError> {
+        let _gate = self.cleaning_gate.lock();
         let mut writer = self.lock_writer();
         self.check_online()?;
         let result = self.restart(&mut writer, log_start_offset.min(offset), offset, now_ms);

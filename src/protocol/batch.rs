@@ -39,7 +39,7 @@ pub(super) const COMPRESSION_BITS: i16 = 7;
 pub(super) const TIMESTAMP_TYPE_BIT: i16 = 1 << 3;
 pub(super) const TRANSACTIONAL_BIT: i16 = 1 << 4;
 pub(super) const CONTROL_BIT: i16 = 1 << 5;
-const DELETE_HORIZON_BIT: i16 = 1 << 6;
+pub(super) const DELETE_HORIZON_BIT: i16 = 1 << 6;
 
 /// What is wrong with bytes that should be a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +142,26 @@ impl BatchHeader {
         Ok(header)
     }
 
+    /// The header as it stands before its records. Where these are not yet known, [`write_crc`] follows.
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+        put(0, &self.base_offset.0.to_be_bytes());
+        put(LENGTH_AT, &self.length.to_be_bytes());
+        put(LEADER_EPOCH_AT, &self.leader_epoch.0.to_be_bytes());
+        put(MAGIC_AT, &self.magic.to_be_bytes());
+        put(CRC_AT, &self.crc.to_be_bytes());
+        put(ATTRIBUTES_AT, &self.attributes.to_be_bytes());
+        put(LAST_OFFSET_DELTA_AT, &self.last_offset_delta.to_be_bytes());
+        put(BASE_TIMESTAMP_AT, &self.base_timestamp.to_be_bytes());
+        put(MAX_TIMESTAMP_AT, &self.max_timestamp.to_be_bytes());
+        put(PRODUCER_ID_AT, &self.producer_id.0.to_be_bytes());
+        put(PRODUCER_EPOCH_AT, &self.producer_epoch.0.to_be_bytes());
+        put(BASE_SEQUENCE_AT, &self.base_sequence.to_be_bytes());
+        put(RECORD_COUNT_AT, &self.record_count.to_be_bytes());
+        bytes
+    }
+
     /// Bytes of the whole batch, header included.
     pub fn size_bytes(&self) -> usize {
         LOG_OVERHEAD_BYTES + self.length as usize
@@ -171,9 +191,9 @@ impl BatchHeader {
         self.attributes & CONTROL_BIT != 0
     }
 
-    /// The base timestamp is the moment from which tombstones may go (KIP-534).
-    pub fn has_delete_horizon(&self) -> bool {
-        self.attributes & DELETE_HORIZON_BIT != 0
+    /// The moment from which the tombstones or the marker in it may go (KIP-534): kept in place of the base timestamp.
+    pub fn delete_horizon_ms(&self) -> Option<TimestampMs> {
+        (self.attributes & DELETE_HORIZON_BIT != 0).then_some(self.base_timestamp)
     }
 
     pub fn has_producer_id(&self) -> bool {

@@ -13,6 +13,7 @@
 
 mod builder;
 mod control;
+mod kept;
 #[cfg(test)]
 pub(in crate::protocol) mod golden;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::borrow::Cow;
 
 pub use builder::{BuildError, NewRecord, RecordBatchBuilder};
 pub use control::{ControlError, EndTransactionMarker, TransactionOutcome};
+pub use kept::{with_records, without_records};
 
 use super::batch::{BatchError, BatchHeader, HEADER_BYTES};
 use super::compression::{self, CompressionError};
@@ -145,6 +147,8 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
     pub headers: Headers<'a>,
+    /// Key, value and headers as they lie: what stays where the record gets another place or time.
+    pub fields: &'a [u8],
     /// Bytes of the whole record, its length field included.
     pub size_bytes: usize,
 }
@@ -213,13 +217,14 @@ fn take_record<'a>(rest: &mut &'a [u8]) -> Result<Record<'a>, RecordError> {
     body = &body[1..]; // attributes, unused
     let timestamp_delta = take_varlong(&mut body)?;
     let offset_delta = take_varint(&mut body)?;
+    let fields = body;
     let key = take_nullable(&mut body)?;
     let value = take_nullable(&mut body)?;
     let headers = take_headers(&mut body)?;
     if !body.is_empty() {
         return Err(RecordError::RecordTrailing(body.len()));
     }
-    Ok(Record { timestamp_delta, offset_delta, key, value, headers, size_bytes: available - behind.len() })
+    Ok(Record { timestamp_delta, offset_delta, key, value, headers, fields, size_bytes: available - behind.len() })
 }
 
 fn take_headers<'a>(body: &mut &'a [u8]) -> Result<Headers<'a>, RecordError> {

@@ -9,14 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::super::batch_scan::HeaderScan;
-use super::super::directory::{DELETED_SUFFIX, FileKind, PartitionDirectory};
+use super::super::directory::{CLEANED_SUFFIX, DELETED_SUFFIX, FileKind, PartitionDirectory, SWAP_SUFFIX};
 use super::super::producer_state;
 use super::Folder;
 use crate::ids::Offset;
 use crate::io::{EntryKind, OpenMode};
 
-const CLEANED_SUFFIX: &str = ".cleaned";
-const SWAP_SUFFIX: &str = ".swap";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// Removes or completes what was left half done, and says what is there then.
@@ -60,7 +58,8 @@ impl Tidying<'_> {
         let mut replaced: BTreeMap<Offset, Offset> = BTreeMap::new();
         for (name, kind, base_offset) in &swaps {
             if *kind == FileKind::Log {
-                replaced.insert(*base_offset, self.next_offset(name, *base_offset)?);
+                // Of an empty one, what has its name is replaced at least.
+                replaced.insert(*base_offset, self.next_offset(name, *base_offset)?.max(base_offset.next()));
             }
         }
         if let (Some((&first, _)), Some(&end)) = (replaced.first_key_value(), replaced.values().max()) {

@@ -1,7 +1,7 @@
 //! Builds record batches: for the broker's own topics, transaction markers, and tests.
 
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
-use crate::protocol::batch::{self, Compression, HEADER_BYTES, LOG_OVERHEAD_BYTES, MAGIC_V2};
+use crate::protocol::batch::{self, BatchError, BatchHeader, Compression, HEADER_BYTES, LOG_OVERHEAD_BYTES, MAGIC_V2};
 use crate::protocol::compression::{self, CompressionError};
 use crate::protocol::varint::{put_varint, put_varlong, varint_bytes, varlong_bytes};
 use crate::time::TimestampMs;
@@ -15,6 +15,8 @@ pub enum BuildError {
     TooLarge(usize),
     #[error(transparent)]
     Compression(#[from] CompressionError),
+    #[error(transparent)]
+    Batch(#[from] BatchError),
 }
 
 /// A record to be written.
@@ -138,36 +140,50 @@ impl RecordBatchBuilder {
         if self.is_empty() {
             return Err(BuildError::Empty);
         }
-        if i32::try_from(self.records.len()).is_err() {
-            return Err(BuildError::TooLarge(self.records.len()));
-        }
-        let records = match self.compression {
-            Compression::None => None,
-            kind => Some(compression::compress(kind, self.level, &self.records)?),
-        };
-        let records = records.as_ref().unwrap_or(&self.records);
-        let size_bytes = HEADER_BYTES + records.len();
-        let length =
-            i32::try_from(size_bytes - LOG_OVERHEAD_BYTES).map_err(|_| BuildError::TooLarge(records.len()))?;
-
-        let mut batch = Vec::with_capacity(size_bytes);
-        batch.extend_from_slice(&self.base_offset.0.to_be_bytes());
-        batch.extend_from_slice(&length.to_be_bytes());
-        batch.extend_from_slice(&self.leader_epoch.0.to_be_bytes());
-        batch.push(MAGIC_V2 as u8);
-        batch.extend_from_slice(&[0; 4]); // the CRC, written last
-        batch.extend_from_slice(&(self.attributes | self.compression as i16).to_be_bytes());
-        batch.extend_from_slice(&self.last_offset_delta.to_be_bytes());
-        batch.extend_from_slice(&self.base_timestamp.to_be_bytes());
-        batch.extend_from_slice(&self.log_append_time_ms.unwrap_or(self.max_timestamp).to_be_bytes());
-        batch.extend_from_slice(&self.producer_id.0.to_be_bytes());
-        batch.extend_from_slice(&self.producer_epoch.0.to_be_bytes());
-        batch.extend_from_slice(&self.base_sequence.to_be_bytes());
-        batch.extend_from_slice(&self.record_count.to_be_bytes());
-        batch.extend_from_slice(records);
-        batch::write_crc(&mut batch);
-        Ok(batch)
+        assemble(
+            BatchHeader {
+                base_offset: self.base_offset,
+                length: 0,
+                leader_epoch: self.leader_epoch,
+                magic: MAGIC_V2,
+                crc: 0,
+                attributes: self.attributes | self.compression as i16,
+                last_offset_delta: self.last_offset_delta,
+                base_timestamp: self.base_timestamp,
+                max_timestamp: self.log_append_time_ms.unwrap_or(self.max_timestamp),
+                producer_id: self.producer_id,
+                producer_epoch: self.producer_epoch,
+                base_sequence: self.base_sequence,
+                record_count: self.record_count,
+            },
+            &self.records,
+            self.level,
+        )
     }
+}
+
+/// A whole batch: `header` with the length and the CRC that follow, then `records` as its attributes compress them.
+pub(super) fn assemble(
+    mut header: BatchHeader,
+    records: &[u8],
+    level: Option<i32>,
+) -> Result<Vec<u8>, BuildError> {
+    if i32::try_from(records.len()).is_err() {
+        return Err(BuildError::TooLarge(records.len()));
+    }
+    let compressed = match header.compression()? {
+        Compression::None => None,
+        kind => Some(compression::compress(kind, level, records)?),
+    };
+    let records = compressed.as_deref().unwrap_or(records);
+    let size_bytes = HEADER_BYTES + records.len();
+    header.length =
+        i32::try_from(size_bytes - LOG_OVERHEAD_BYTES).map_err(|_| BuildError::TooLarge(records.len()))?;
+    let mut batch = Vec::with_capacity(size_bytes);
+    batch.extend_from_slice(&header.encode());
+    batch.extend_from_slice(records);
+    batch::write_crc(&mut batch);
+    Ok(batch)
 }
 
 fn put_record(out: &mut Vec<u8>, timestamp_delta: i64, offset_delta: i32, record: &NewRecord<'_>) {
