@@ -22,6 +22,7 @@ use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::share::{ShareCoordinator, SharePartitions};
 use crate::error::ErrorCode;
 use crate::ids::BrokerId;
+use crate::log::cleaner::LogCleaner;
 use crate::log::log_manager::LogManager;
 use crate::metadata::ImagePublisher;
 use crate::metrics::{ConnectionMetrics, ListenerMetrics, Metrics};
@@ -41,6 +42,8 @@ pub struct Services {
     pub metadata: Arc<ImagePublisher>,
     pub controller: Arc<Controller>,
     pub logs: Arc<LogManager>,
+    /// `None`: `log.cleaner.enable` is off.
+    pub cleaner: Option<Arc<LogCleaner>>,
     pub replicas: Arc<ReplicaManager>,
     pub groups: Arc<GroupCoordinator>,
     pub share_groups: Arc<ShareGroups>,

@@ -48,6 +48,9 @@ impl DynamicLimits {
             in_force.hosts = in_force.hosts.renewed(per_host(&config), addresses_of);
             followed.put_in_force(&config, in_force.hosts.by_address());
             services.logs.set_producer_expiration_ms(config.producer_id_expiration_ms as i64);
+            if let Some(cleaner) = &services.cleaner {
+                cleaner.reconfigure(config.cleaner);
+            }
             services.replicas.set_move_bytes_per_second(config.replica_alter_log_dirs_io_max_bytes_per_second);
             in_force.config = Some(config);
         }));

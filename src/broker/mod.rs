@@ -32,6 +32,7 @@ use crate::coordinator::group::{GroupCoordinator, GroupCoordinatorParts, GroupEn
 use crate::coordinator::share::{ShareCoordinator, ShareCoordinatorParts, SharePartitions, SharePartitionsParts};
 use crate::ids::{TopicId, TopicPartition};
 use crate::io::{Disk, OnSync, RealDisk};
+use crate::log::cleaner::LogCleaner;
 use crate::log::log_directory::{DirectoryError, LogDirectories};
 use crate::log::log_manager::{LoadError, LogManager, LogManagerOptions};
 use crate::log::producer_state::ProducerStateConfig;
@@ -199,6 +200,7 @@ impl Broker {
             metrics: Arc::clone(&metrics),
             metadata: Arc::clone(&cluster.publisher),
             controller: Arc::clone(&cluster.controller),
+            cleaner: start_cleaner(&config, &cluster, &logs, &clock)?,
             logs: Arc::clone(&logs),
             replicas,
             groups,
@@ -303,7 +305,11 @@ impl Broker {
         self.state.set(BrokerState::ShuttingDown);
         let epoch = self.cluster.controller.broker_epoch();
         let (log_mover, maintenance, logs) = (self.log_mover, self.maintenance, Arc::clone(&self.services.logs));
+        let cleaner = self.services.cleaner.clone();
         let closing = tokio::task::spawn_blocking(move || {
+            if let Some(cleaner) = cleaner {
+                cleaner.stop();
+            }
             log_mover.stop();
             maintenance.stop();
             logs.shutdown(epoch);
@@ -384,6 +390,21 @@ async fn load_logs(
         Ok(logs)
     });
     loading.await.map_err(io::Error::from)?
+}
+
+/// Compacted logs are cleaned from here on.
+fn start_cleaner(
+    config: &BrokerConfig,
+    cluster: &Cluster,
+    logs: &Arc<LogManager>,
+    clock: &Arc<dyn Clock>,
+) -> io::Result<Option<Arc<LogCleaner>>> {
+    if !config.log_cleaner_enable {
+        return Ok(None);
+    }
+    let image = cluster.publisher.current();
+    let settings = config.dynamic_config(image.cluster_default_configs(), image.broker_configs(config.node_id)).cleaner;
+    LogCleaner::start(Arc::clone(logs), Arc::clone(clock), settings, rand::random()).map(Some)
 }
 
 /// Logs of topics that the metadata does not know. Where the metadata is older than them, their topics were deleted

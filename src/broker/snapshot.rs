@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::api::Services;
 use crate::ids::BrokerId;
 use crate::metadata::image::{MetadataImage, TopicImage};
+use crate::log::cleaner::CleanerReadings;
 use crate::metrics::{
-    BrokerState, ControllerSnapshot, GroupOffsetsSnapshot, PartitionSnapshot, Purgatory, QuotaSnapshot, Snapshot,
-    TelemetrySnapshot, TelemetryValue,
+    BrokerState, CleanerSnapshot, ControllerSnapshot, GroupOffsetsSnapshot, PartitionSnapshot, Purgatory, QuotaSnapshot,
+    Snapshot, TelemetrySnapshot, TelemetryValue, UncleanableSnapshot,
 };
 use crate::net::RequestMemory;
 use crate::quota::Reading;
@@ -28,6 +29,7 @@ pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: Br
         broker_state,
         partitions: partitions(services, &image),
         offline_log_directories: services.logs.offline_directory_count(),
+        cleaner: services.cleaner.as_ref().map(|cleaner| self::cleaner(cleaner.readings())),
         controller: (image.controller == Some(services.broker_id)).then(|| controller(services, &image)),
         purgatories: vec![
             purgatory("Produce", &services.waiting.produce),
@@ -46,6 +48,24 @@ pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: Br
         disk_read_bytes: process.map(|io| io.read_bytes),
         disk_write_bytes: process.map(|io| io.write_bytes),
         ..Snapshot::default()
+    }
+}
+
+fn cleaner(readings: CleanerReadings) -> CleanerSnapshot {
+    let uncleanable = readings.uncleanable.into_iter().map(|(directory, sum)| UncleanableSnapshot {
+        log_directory: directory.display().to_string(),
+        partitions: sum.partitions,
+        bytes: sum.bytes,
+    });
+    CleanerSnapshot {
+        max_buffer_utilization_percent: readings.max_buffer_utilization,
+        recopy_percent: readings.recopy,
+        max_clean_time_secs: readings.max_clean_time.as_secs_f64(),
+        max_compaction_delay_secs: readings.max_compaction_delay_ms as f64 / 1000.0,
+        dead_threads: readings.dead_threads,
+        max_dirty_percent: readings.max_dirty,
+        time_since_last_run_ms: readings.since_last_run.as_millis() as u64,
+        uncleanable: uncleanable.collect(),
     }
 }
 

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use tracing::warn;
 
 use super::broker_config::{number, parse_per_host, table_row};
+use super::cleaner_config::CleanerConfig;
 use super::layers::Layers;
 use super::value;
 
 /// Honoured broker values that can change at run time. Topics' defaults, which can too, are in
 /// [`LogConfig`](super::LogConfig).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DynamicBrokerConfig {
     pub max_connections: u32,
     pub max_connections_per_ip: u32,
@@ -23,6 +24,7 @@ pub struct DynamicBrokerConfig {
     pub num_recovery_threads_per_data_dir: u32,
     pub producer_id_expiration_ms: u64,
     pub replica_alter_log_dirs_io_max_bytes_per_second: u64,
+    pub cleaner: CleanerConfig,
 }
 
 /// What `listener.name.<name>.` settings limit, beside the broker's own limits.
@@ -46,6 +48,7 @@ impl DynamicBrokerConfig {
                 layers,
                 "replica.alter.log.dirs.io.max.bytes.per.second",
             ),
+            cleaner: CleanerConfig::resolve(layers),
         }
     }
 }
@@ -56,10 +59,18 @@ fn count(layers: &Layers<'_>, name: &str) -> u32 {
 
 /// A checked number that is not negative. A stored one that is not valid must not stop the broker: the value it was
 /// started with stands.
-fn long(layers: &Layers<'_>, name: &str) -> u64 {
+pub(super) fn long(layers: &Layers<'_>, name: &str) -> u64 {
+    u64::try_from(number(table_row(name), text(layers, name))).unwrap_or_default()
+}
+
+/// As [`long`], for a value of the type double.
+pub(super) fn double(layers: &Layers<'_>, name: &str) -> f64 {
+    value::parse_double(text(layers, name)).unwrap_or_default()
+}
+
+fn text<'a>(layers: &Layers<'a>, name: &str) -> &'a str {
     let stored = layers.effective(name).filter(|text| is_valid(name, text));
-    let text = stored.or_else(|| layers.config.value(name)).unwrap_or_default();
-    u64::try_from(number(table_row(name), text)).unwrap_or_default()
+    stored.or_else(|| layers.config.value(name)).unwrap_or_default()
 }
 
 fn per_host(layers: &Layers<'_>, name: &str) -> BTreeMap<String, u32> {

@@ -87,6 +87,11 @@ impl LogConfig {
         }
     }
 
+    /// `segment.ms`; what is compacted is closed in time for `max.compaction.lag.ms`.
+    pub fn max_segment_ms(&self) -> i64 {
+        if self.cleanup_policy.compact { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
+    }
+
     /// The configuration that `value_of` gives key by key; a value that is not valid counts as not given.
     pub(super) fn resolve(value_of: impl Fn(&'static Key) -> Option<String>) -> Self {
         let values = TOPIC_KEYS.iter().map(|key| (key.name, valid_or_default(key, value_of(key)))).collect();

@@ -18,6 +18,7 @@
 pub mod alter;
 mod broker_config;
 mod checks;
+mod cleaner_config;
 pub mod client_match;
 mod coordinator_config;
 pub mod describe;
@@ -40,6 +41,7 @@ mod sources;
 pub mod value;
 
 pub use broker_config::{AdminListeners, BrokerConfig, MetadataKind};
+pub use cleaner_config::CleanerConfig;
 pub use coordinator_config::{
     ConsumerMigrationPolicy, GroupCoordinatorConfig, RebalanceProtocols, ShareCoordinatorConfig,
 };

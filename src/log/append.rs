@@ -218,7 +218,7 @@ impl PartitionLog {
     fn roll_limits(&self, active: &Segment, config: &LogConfig) -> RollLimits {
         RollLimits {
             segment_bytes: config.segment_bytes as u64,
-            segment_ms: config.segment_ms.saturating_sub(self.roll_jitter_ms(active.base_offset(), config)),
+            segment_ms: config.max_segment_ms().saturating_sub(self.roll_jitter_ms(active.base_offset(), config)),
             max_index_bytes: config.segment_index_bytes as usize,
         }
     }

@@ -1,6 +1,7 @@
 //! All logs of this broker, in all of its log directories.
 //!
-//! Owns: which partition's log lies where; creation, moving and deletion; the checkpoints; retention passes; clean shutdown.
+//! Owns: which partition's log lies where; creation, moving and deletion; the checkpoints; retention passes; clean
+//! shutdown.
 //! Never does: decide which partitions there are, or run by itself. What is periodic is a function here, which waits
 //! for the device and is called from a thread of its own:
 //!
@@ -12,6 +13,7 @@
 //! ```
 
 mod checkpointing;
+mod cleaning;
 mod creation;
 mod deletion;
 mod loading;

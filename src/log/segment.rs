@@ -75,7 +75,7 @@ pub(super) struct AppendSummary {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RollLimits {
     pub(super) segment_bytes: u64,
-    /// `segment.ms` less this segment's jitter.
+    /// [`LogConfig::max_segment_ms`](crate::config::LogConfig::max_segment_ms) less this segment's jitter.
     pub(super) segment_ms: i64,
     pub(super) max_index_bytes: usize,
 }

@@ -17,6 +17,7 @@
 //! on one cache line (14 ns alone, 110 ns under two threads, against half), and its series can't be removed with
 //! the topic; for latencies see [`Summary`].
 
+mod cleaner;
 mod exposition;
 mod group_offsets;
 mod names;
@@ -36,6 +37,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::RuntimeMetrics;
 
+pub use cleaner::{CleanerSnapshot, UncleanableSnapshot};
 use exposition::Exposition;
 pub use group_offsets::{CommittedSnapshot, GROUP_SERIES_MAX, GroupOffsetsSnapshot, GroupSnapshot};
 pub use metrics::Counter;

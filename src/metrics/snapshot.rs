@@ -1,5 +1,6 @@
 //! What the broker is like at the moment of a scrape.
 
+use super::cleaner::CleanerSnapshot;
 use super::exposition::Exposition;
 use super::group_offsets::GroupOffsetsSnapshot;
 use super::names::{self, Family};
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub partitions: Vec<PartitionSnapshot>,
     /// Log directories that have failed.
     pub offline_log_directories: usize,
+    /// `None`: it is switched off.
+    pub cleaner: Option<CleanerSnapshot>,
     /// The records that the slowest follower replica here is behind; 0 without followers.
     pub replica_max_lag: u64,
     /// Where this broker is the controller.
@@ -190,6 +193,9 @@ impl Snapshot {
     fn render_broker(&self, out: &mut Exposition) {
         out.single(&names::BROKER_STATE, self.broker_state as i32);
         out.single(&names::OFFLINE_LOG_DIRECTORIES, self.offline_log_directories);
+        if let Some(cleaner) = &self.cleaner {
+            cleaner.render(out);
+        }
         out.family(&names::FETCHER_MAX_LAG);
         out.sample(&names::FETCHER_MAX_LAG, &[("clientId", "Replica")], self.replica_max_lag);
         out.single(&names::FETCH_SESSIONS, self.fetch_sessions);

@@ -18,7 +18,7 @@ pub(super) const KEYS: &[Key] = resource_keys! { Topic;
         "How batches are stored: producer keeps what arrives as it is, any other value recompresses to that codec."
     Int "compression.zstd.level" = "3", between(-131_072, 22), HONOURED, from ["compression.zstd.level"];
         "The zstd level used when the topic's compression.type is zstd."
-    Long "delete.retention.ms" = "86400000", at_least(0), REPORTED, from ["log.cleaner.delete.retention.ms"];
+    Long "delete.retention.ms" = "86400000", at_least(0), HONOURED, from ["log.cleaner.delete.retention.ms"];
         "How long a compacted topic keeps a tombstone, so that a reader from the start still sees the deletion."
     Long "file.delete.delay.ms" = "60000", at_least(0), HONOURED, from ["log.segment.delete.delay.ms"];
         "How long the files of a removed segment stay on disk before they are unlinked."
@@ -41,7 +41,7 @@ pub(super) const KEYS: &[Key] = resource_keys! { Topic;
         "How many bytes stay on local disk once a segment is in the remote tier; -2 follows retention.bytes."
     Long "local.retention.ms" = "-2", at_least(-2), REPORTED, from ["log.local.retention.ms"];
         "How long a segment stays on local disk once it is in the remote tier; -2 follows retention.ms."
-    Long "max.compaction.lag.ms" = "9223372036854775807", at_least(1), REPORTED,
+    Long "max.compaction.lag.ms" = "9223372036854775807", at_least(1), HONOURED,
         from ["log.cleaner.max.compaction.lag.ms"];
         "The longest time a record may wait before its segment becomes eligible for compaction."
     Int "max.message.bytes" = "1048588", at_least(0), HONOURED, from ["message.max.bytes"];
@@ -55,9 +55,9 @@ pub(super) const KEYS: &[Key] = resource_keys! { Topic;
     String "message.timestamp.type" = "CreateTime", one_of(&["CreateTime", "LogAppendTime"]),
         HONOURED, from ["log.message.timestamp.type"];
         "Whether records keep the producer's create time or get the broker's append time."
-    Double "min.cleanable.dirty.ratio" = "0.5", ratio(0.0, 1.0), REPORTED, from ["log.cleaner.min.cleanable.ratio"];
+    Double "min.cleanable.dirty.ratio" = "0.5", ratio(0.0, 1.0), HONOURED, from ["log.cleaner.min.cleanable.ratio"];
         "The share of uncompacted bytes at which a log becomes worth compacting."
-    Long "min.compaction.lag.ms" = "0", at_least(0), REPORTED, from ["log.cleaner.min.compaction.lag.ms"];
+    Long "min.compaction.lag.ms" = "0", at_least(0), HONOURED, from ["log.cleaner.min.compaction.lag.ms"];
         "The shortest time a record stays uncompacted."
     Int "min.insync.replicas" = "1", at_least(1), HONOURED, from ["min.insync.replicas"];
         "How many in-sync replicas an acks=all write needs."

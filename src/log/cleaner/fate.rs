@@ -42,13 +42,6 @@ pub(super) struct BatchFate {
     pub(super) is_outlived_marker: bool,
 }
 
-impl BatchFate {
-    /// Nothing of it needs to be looked at.
-    pub(super) fn is_dropped(&self) -> bool {
-        self.drops_records && !self.keeps_empty
-    }
-}
-
 impl RoundRules {
     /// `is_discardable`: data of an aborted transaction, or a marker that has outlived its transaction.
     pub(super) fn fate_of(

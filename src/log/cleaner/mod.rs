@@ -17,7 +17,12 @@ mod cleaned_segment;
 mod fate;
 mod filter;
 mod groups;
+mod log_cleaner;
 mod offset_map;
+mod registry;
 mod round;
 mod throttle;
 mod transactions;
+
+pub use log_cleaner::{CleanerReadings, LogCleaner};
+pub use registry::Uncleanable;

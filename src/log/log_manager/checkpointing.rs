@@ -7,14 +7,15 @@ use std::thread;
 
 use super::super::checkpoint_text::FileError;
 use super::super::checkpoints::{
-    self, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
+    self, CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT,
+    REPLICATION_OFFSET_CHECKPOINT,
 };
 use super::super::clean_shutdown;
 use super::super::directory::PartitionDirectory;
 use super::super::errors::StorageError;
 use super::super::partition_log::PartitionLog;
 use super::super::partition_metadata::PARTITION_METADATA_FILE;
-use super::{Directory, LogManager};
+use super::{Directory, Hosted, LogManager};
 use crate::ids::{BrokerEpoch, Offset, TopicPartition};
 use crate::io::OpenMode;
 use crate::time::TimestampMs;
@@ -30,6 +31,7 @@ pub(super) struct Checkpoints {
     pub(super) recovery_points: OffsetCheckpoint,
     pub(super) log_start_offsets: OffsetCheckpoint,
     pub(super) high_watermarks: OffsetCheckpoint,
+    pub(super) cleaner_offsets: OffsetCheckpoint,
     /// Folders whose `partition.metadata` was written since the last checkpoint; the file does not stay open meanwhile.
     pub(super) unsynced_topic_ids: Vec<Arc<PartitionDirectory>>,
     last_ms: TimestampMs,
@@ -73,9 +75,10 @@ impl LogManager {
     /// Writes down the recovery point and the beginning of a log that was truncated, before anything is appended to
     /// it: what is written anew below the old recovery point must not be trusted after a crash.
     pub fn checkpoint_truncated(&self, partition: &TopicPartition) -> Result<(), FileError> {
-        let hosted = self.logs.read().get(partition).map(|hosted| hosted.directory);
-        let Some(at) = hosted else { return Ok(()) };
-        self.write_offsets(at)
+        let hosted = self.logs.read().get(partition).cloned();
+        let Some(Hosted { log, directory, .. }) = hosted else { return Ok(()) };
+        self.lower_cleaned_up_to(directory, partition, log.log_end_offset());
+        self.write_offsets(directory)
     }
 
     /// Closes all directories in good order: nothing may be appended any more. The markers come last.
@@ -188,6 +191,7 @@ impl Directory {
         let written = match name {
             RECOVERY_POINT_CHECKPOINT => &mut checkpoints.recovery_points,
             LOG_START_OFFSET_CHECKPOINT => &mut checkpoints.log_start_offsets,
+            CLEANER_OFFSET_CHECKPOINT => &mut checkpoints.cleaner_offsets,
             _ => &mut checkpoints.high_watermarks,
         };
         if *written == offsets {

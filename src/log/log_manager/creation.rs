@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use super::super::checkpoint_text::FileError;
 use super::super::checkpoints::{
-    LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
+    CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT,
+    REPLICATION_OFFSET_CHECKPOINT,
 };
 use super::super::directory::PartitionDirectory;
 use super::super::partition_log::PartitionLog;
@@ -134,22 +135,21 @@ impl LogManager {
     /// the new one's, whose records below the old recovery point would be trusted unseen.
     fn forget_offsets(&self, at: usize, partition: &TopicPartition) -> Result<(), FileError> {
         let directory = &self.directories[at];
-        let (mut recovery_points, mut starts, mut high_watermarks) = {
+        let naming: Vec<(&str, OffsetCheckpoint)> = {
             let checkpoints = directory.checkpoints.lock();
-            let names = |offsets: &OffsetCheckpoint| offsets.contains_key(partition);
-            let (recovery, start, high) =
-                (&checkpoints.recovery_points, &checkpoints.log_start_offsets, &checkpoints.high_watermarks);
-            if !names(recovery) && !names(start) && !names(high) {
-                return Ok(());
-            }
-            (recovery.clone(), start.clone(), high.clone())
+            let all = [
+                (RECOVERY_POINT_CHECKPOINT, &checkpoints.recovery_points),
+                (LOG_START_OFFSET_CHECKPOINT, &checkpoints.log_start_offsets),
+                (REPLICATION_OFFSET_CHECKPOINT, &checkpoints.high_watermarks),
+                (CLEANER_OFFSET_CHECKPOINT, &checkpoints.cleaner_offsets),
+            ];
+            let naming = all.into_iter().filter(|(_, offsets)| offsets.contains_key(partition));
+            naming.map(|(name, offsets)| (name, offsets.clone())).collect()
         };
-        for offsets in [&mut recovery_points, &mut starts, &mut high_watermarks] {
+        for (name, mut offsets) in naming {
             offsets.remove(partition);
+            directory.write_checkpoint(name, offsets)?;
         }
-        directory.write_checkpoint(RECOVERY_POINT_CHECKPOINT, recovery_points)?;
-        directory.write_checkpoint(LOG_START_OFFSET_CHECKPOINT, starts)?;
-        directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, high_watermarks)?;
         Ok(())
     }
 }

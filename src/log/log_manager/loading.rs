@@ -12,7 +12,8 @@ use parking_lot::{Mutex, RwLock};
 
 use super::super::checkpoint_text::FileError;
 use super::super::checkpoints::{
-    self, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
+    self, CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT,
+    REPLICATION_OFFSET_CHECKPOINT,
 };
 use super::super::clean_shutdown;
 use super::super::directory::PartitionDirectory;
@@ -152,6 +153,7 @@ impl LogManager {
             checkpoints.recovery_points = read_or_reset(disk, directory.path(), RECOVERY_POINT_CHECKPOINT)?;
             checkpoints.log_start_offsets = read_or_reset(disk, directory.path(), LOG_START_OFFSET_CHECKPOINT)?;
             checkpoints.high_watermarks = read_or_reset(disk, directory.path(), REPLICATION_OFFSET_CHECKPOINT)?;
+            checkpoints.cleaner_offsets = read_or_reset(disk, directory.path(), CLEANER_OFFSET_CHECKPOINT)?;
         }
         let folders = self.partition_folders(directory)?;
 

@@ -96,7 +96,9 @@ impl LogManager {
             directory: Some(to),
             is_new: true,
         };
-        let future = self.create_in(at, &new, &name)?;
+        // Nothing may be cleaned away between what the copy has read and what it is yet to read.
+        current.log.pause_cleaning();
+        let future = self.create_in(at, &new, &name).inspect_err(|_| current.log.resume_cleaning())?;
         let from = self.directories[current.directory].path();
         tracing::info!(%partition, from = %from.display(), to = %self.directories[at].path().display(), "log moves");
         let hosted = Hosted { log: future, topic_id: current.topic_id, directory: at, is_intact: true };
@@ -150,7 +152,9 @@ impl LogManager {
         let due_ms = now_ms.saturating_add(current.log.config().file_delete_delay_ms);
         source.expired.lock().push(ExpiredFolder { path: gone, due_ms });
         self.futures.write().remove(partition);
+        let place = (current.directory, future.directory);
         self.logs.write().insert(partition.clone(), future);
+        self.carry_cleaned_up_to(partition, place.0, place.1);
         tracing::info!(%partition, to = %destination.path().display(), "log has moved");
         Ok(destination.base.id())
     }
@@ -168,6 +172,9 @@ impl LogManager {
     /// Takes a copy out; its folder goes with the next removal.
     pub(super) fn discard_future(&self, partition: &TopicPartition) {
         let Some(future) = self.futures.write().remove(partition) else { return };
+        if let Some(log) = self.get(partition) {
+            log.resume_cleaning();
+        }
         self.discard(partition, &future);
     }
 
@@ -197,6 +204,7 @@ impl LogManager {
                         && self.future_of(&partition).is_none();
                     if is_of_use {
                         tracing::info!(%partition, "the move of the log goes on");
+                        current.log.pause_cleaning();
                         self.futures.write().insert(partition, future);
                     } else {
                         self.discard(&partition, &future);
