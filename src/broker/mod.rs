@@ -403,7 +403,8 @@ fn start_cleaner(
         return Ok(None);
     }
     let image = cluster.publisher.current();
-    let settings = config.dynamic_config(image.cluster_default_configs(), image.broker_configs(config.node_id)).cleaner;
+    let settings =
+        config.dynamic_config(image.cluster_default_configs(), image.broker_configs(config.node_id)).cleaner;
     LogCleaner::start(Arc::clone(logs), Arc::clone(clock), settings, rand::random()).map(Some)
 }
 

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::api::Services;
 use crate::ids::BrokerId;
-use crate::metadata::image::{MetadataImage, TopicImage};
 use crate::log::cleaner::CleanerReadings;
+use crate::metadata::image::{MetadataImage, TopicImage};
 use crate::metrics::{
-    BrokerState, CleanerSnapshot, ControllerSnapshot, GroupOffsetsSnapshot, PartitionSnapshot, Purgatory, QuotaSnapshot,
-    Snapshot, TelemetrySnapshot, TelemetryValue, UncleanableSnapshot,
+    BrokerState, CleanerSnapshot, ControllerSnapshot, GroupOffsetsSnapshot, PartitionSnapshot, Purgatory,
+    QuotaSnapshot, Snapshot, TelemetrySnapshot, TelemetryValue, UncleanableSnapshot,
 };
 use crate::net::RequestMemory;
 use crate::quota::Reading;

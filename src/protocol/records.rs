@@ -13,9 +13,9 @@
 
 mod builder;
 mod control;
-mod kept;
 #[cfg(test)]
 pub(in crate::protocol) mod golden;
+mod kept;
 #[cfg(test)]
 mod tests;
 

@@ -53,8 +53,10 @@ impl LogFacts {
         let lag_ms = config.min_compaction_lag_ms.max(0);
         let too_young = |segment: &&SegmentFacts| segment.largest_timestamp > now_ms.saturating_sub(lag_ms);
         let young = if lag_ms > 0 { self.closed_from(first_dirty_offset).iter().find(too_young) } else { None };
-        let uncleanable = [Some(self.last_stable_offset), self.active_base(), young.map(|segment| segment.base_offset)];
-        let uncleanable = uncleanable.into_iter().flatten().min().unwrap_or(first_dirty_offset).max(first_dirty_offset);
+        let uncleanable =
+            [Some(self.last_stable_offset), self.active_base(), young.map(|segment| segment.base_offset)];
+        let uncleanable =
+            uncleanable.into_iter().flatten().min().unwrap_or(first_dirty_offset).max(first_dirty_offset);
         // Segments are cleaned as a whole.
         let first_uncleanable = self.closed_from(uncleanable).first().map(|segment| segment.base_offset);
         let first_uncleanable_offset = first_uncleanable.or(self.active_base()).unwrap_or(first_dirty_offset);

@@ -70,7 +70,12 @@ impl RoundRules {
     }
 
     /// The horizon that a batch of which something stays gets now.
-    pub(super) fn new_delete_horizon_ms(&self, header: &BatchHeader, fate: &BatchFate, has_tombstone: bool) -> Option<TimestampMs> {
+    pub(super) fn new_delete_horizon_ms(
+        &self,
+        header: &BatchHeader,
+        fate: &BatchFate,
+        has_tombstone: bool,
+    ) -> Option<TimestampMs> {
         let wants = (has_tombstone || fate.is_outlived_marker) && header.delete_horizon_ms().is_none();
         wants.then(|| self.now_ms.saturating_add(self.delete_retention_ms))
     }

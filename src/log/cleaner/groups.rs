@@ -24,7 +24,8 @@ pub(super) struct GroupLimits {
 /// is beyond them is a group of its own.
 pub(super) fn group_segments(segments: &[SegmentSize], limits: GroupLimits, end: Offset) -> Vec<Range<usize>> {
     let mut groups: Vec<Range<usize>> = Vec::new();
-    let mut total = SegmentSize { base_offset: Offset::ZERO, log_bytes: 0, offset_index_bytes: 0, time_index_bytes: 0 };
+    let mut total =
+        SegmentSize { base_offset: Offset::ZERO, log_bytes: 0, offset_index_bytes: 0, time_index_bytes: 0 };
     for (at, segment) in segments.iter().enumerate() {
         let end_offset = segments.get(at + 1).map_or(end, |next| next.base_offset);
         let sum = SegmentSize {

@@ -21,6 +21,8 @@ mod log_cleaner;
 mod offset_map;
 mod registry;
 mod round;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod transactions;
 

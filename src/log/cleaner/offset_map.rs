@@ -34,7 +34,7 @@ impl OffsetMap {
     pub(super) fn new(memory_bytes: u64, load_factor: f64, records: u64, seed: u64) -> Self {
         let load_factor = load_factor.clamp(0.01, 0.99);
         let affordable = (memory_bytes / SLOT_BYTES).max(2);
-        let needed = (records as f64 / load_factor).ceil() as u64 + 1;
+        let needed = ((records as f64 / load_factor).ceil() as u64).saturating_add(1);
         let slots = affordable.min(needed).max(2) as usize;
         // One slot at least stays free: it ends the search for a key that is not there.
         let max_keys = ((slots as f64 * load_factor) as usize).clamp(1, slots - 1);

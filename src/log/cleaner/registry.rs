@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::super::log_manager::{LogManager};
+use super::super::log_manager::LogManager;
 use super::super::partition_log::{PartitionLog, Segments};
 use super::super::replacement::History;
 use super::super::segment::Segment;
@@ -172,7 +172,8 @@ impl Drop for Task<'_> {
     }
 }
 
-fn facts_of(log: &PartitionLog, cleaned_up_to: Option<Offset>) -> (LogFacts, Arc<Segments>) {
+/// What is known of a log now, and the segments that this is about.
+pub(super) fn facts_of(log: &PartitionLog, cleaned_up_to: Option<Offset>) -> (LogFacts, Arc<Segments>) {
     // The stable offset first: the segments then reach at least there.
     let last_stable_offset = log.last_stable_offset();
     let segments = log.segments.load_full();
@@ -191,11 +192,7 @@ fn facts_of(log: &PartitionLog, cleaned_up_to: Option<Offset>) -> (LogFacts, Arc
     (facts, segments)
 }
 
-fn compaction_delay(
-    dirty: &[Arc<Segment>],
-    max_compaction_lag_ms: i64,
-    now_ms: TimestampMs,
-) -> io::Result<i64> {
+fn compaction_delay(dirty: &[Arc<Segment>], max_compaction_lag_ms: i64, now_ms: TimestampMs) -> io::Result<i64> {
     // By far most logs have no such limit, and need not be read for it.
     if max_compaction_lag_ms == i64::MAX {
         return Ok(0);

@@ -330,4 +330,3 @@ fn last_records(log: &PartitionLog) -> HashMap<ProducerId, LastRecord> {
         .map(|entry| (entry.producer_id, LastRecord { data_offset: last(entry.last_offset()), epoch: entry.epoch }))
         .collect()
 }
-

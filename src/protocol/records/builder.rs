@@ -1,7 +1,9 @@
 //! Builds record batches: for the broker's own topics, transaction markers, and tests.
 
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
-use crate::protocol::batch::{self, BatchError, BatchHeader, Compression, HEADER_BYTES, LOG_OVERHEAD_BYTES, MAGIC_V2};
+use crate::protocol::batch::{
+    self, BatchError, BatchHeader, Compression, HEADER_BYTES, LOG_OVERHEAD_BYTES, MAGIC_V2,
+};
 use crate::protocol::compression::{self, CompressionError};
 use crate::protocol::varint::{put_varint, put_varlong, varint_bytes, varlong_bytes};
 use crate::time::TimestampMs;
@@ -163,11 +165,7 @@ impl RecordBatchBuilder {
 }
 
 /// A whole batch: `header` with the length and the CRC that follow, then `records` as its attributes compress them.
-pub(super) fn assemble(
-    mut header: BatchHeader,
-    records: &[u8],
-    level: Option<i32>,
-) -> Result<Vec<u8>, BuildError> {
+pub(super) fn assemble(mut header: BatchHeader, records: &[u8], level: Option<i32>) -> Result<Vec<u8>, BuildError> {
     if i32::try_from(records.len()).is_err() {
         return Err(BuildError::TooLarge(records.len()));
     }
