@@ -45,8 +45,8 @@
 //! - A module imports only from the modules declared above it in this file (`tests/layering.rs`).
 //! - Files are reached through [`io::Disk`], time through [`time::Clock`]; both have a form that a test owns.
 //! - A tokio worker never waits for a device: syncs are submitted and complete as events, cold records and admin's file
-//!   work are for blocking threads, a cold look-up hands the worker's queue over first, checkpoints and retention have a
-//!   thread of their own.
+//!   work are for blocking threads, a cold look-up hands the worker's queue over first, checkpoints, retention and cleaning
+//!   have threads of their own.
 //! - Consumers see what is below the high watermark, which is flushed on every in-sync replica
 //!   (unless `flush.before.ack` is off).
 //! - A sync that failed is never retried as if it had worked: the log directory goes offline.

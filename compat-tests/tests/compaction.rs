@@ -319,7 +319,9 @@ fn keyless_records_are_refused_one_by_one() -> Result<()> {
 
 #[test]
 fn metrics_tell_of_the_cleaner() -> Result<()> {
-    only_ottla!("the admin listener");
+    if !only_ottla() {
+        return Ok(());
+    }
     let node = Node::with(&EAGER);
     node.wire().create_topic("compacted", 1, &COMPACTED)?;
     let (_, last) = write_with_all_codecs(&node, "compacted");

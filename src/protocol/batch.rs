@@ -39,7 +39,8 @@ pub(super) const COMPRESSION_BITS: i16 = 7;
 pub(super) const TIMESTAMP_TYPE_BIT: i16 = 1 << 3;
 pub(super) const TRANSACTIONAL_BIT: i16 = 1 << 4;
 pub(super) const CONTROL_BIT: i16 = 1 << 5;
-pub(super) const DELETE_HORIZON_BIT: i16 = 1 << 6;
+/// The base timestamp is the moment from which tombstones may go (KIP-534).
+pub(crate) const DELETE_HORIZON_BIT: i16 = 1 << 6;
 
 /// What is wrong with bytes that should be a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

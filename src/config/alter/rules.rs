@@ -142,7 +142,32 @@ fn check_together(layers: &Layers<'_>, target: BrokerTarget, overrides: &ConfigO
     if let Some(problem) = at_fault {
         return Err(AlterError::InvalidRequest(problem.text));
     }
+    check_cleaner_threads(layers, overrides, &values)?;
     check_local_retention(overrides, &values)
+}
+
+/// The cleaner grows and shrinks step by step.
+fn check_cleaner_threads(
+    layers: &Layers<'_>,
+    overrides: &ConfigOverrides,
+    values: &CheckedValues<'_>,
+) -> Result<(), AlterError> {
+    const THREADS: &str = "log.cleaner.threads";
+    if !overrides.contains_key(THREADS) {
+        return Ok(());
+    }
+    let wanted = values.number(THREADS);
+    let current = layers.effective(THREADS).and_then(|text| text.trim().parse().ok()).unwrap_or(wanted);
+    let problem = if wanted < 1 {
+        "should be at least 1".to_owned()
+    } else if wanted < current / 2 {
+        format!("cannot be reduced to less than half the current value {current}")
+    } else if wanted > current.saturating_mul(2) {
+        format!("cannot be increased to more than double the current value {current}")
+    } else {
+        return Ok(());
+    };
+    Err(AlterError::InvalidRequest(format!("Log cleaner threads {problem}")))
 }
 
 /// What stays on local disk is part of what is kept.

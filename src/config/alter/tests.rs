@@ -184,6 +184,22 @@ fn keys_of_one_topic_must_go_together() {
 }
 
 #[test]
+fn the_cleaner_grows_and_shrinks_step_by_step() {
+    let check = |changes: &[&'static str], expected: &str| {
+        check_broker_change("log.cleaner.threads=4", BrokerTarget::AllBrokers, changes, expected)
+    };
+    check(&["=log.cleaner.threads 8"], "log.cleaner.threads=8");
+    check(&["=log.cleaner.threads 2"], "log.cleaner.threads=2");
+    let refused = "InvalidRequest: Log cleaner threads ";
+    check(
+        &["=log.cleaner.threads 9"],
+        &format!("{refused}cannot be increased to more than double the current value 4"),
+    );
+    check(&["=log.cleaner.threads 1"], &format!("{refused}cannot be reduced to less than half the current value 4"));
+    check(&["=log.cleaner.threads 0"], &format!("{refused}should be at least 1"));
+}
+
+#[test]
 fn what_can_not_change_while_the_broker_runs() {
     for target in [BrokerTarget::ThisBroker, BrokerTarget::AllBrokers] {
         let check = |changes: &[&'static str], expected: &str| check_broker_change("", target, changes, expected);

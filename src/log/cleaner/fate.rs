@@ -96,3 +96,69 @@ fn is_last_of_producer(header: &BatchHeader, last_records: &HashMap<ProducerId, 
         None => header.is_control() && header.producer_epoch == last.epoch,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::LeaderEpoch;
+    use crate::protocol::batch;
+    use crate::protocol::records::{EndTransactionMarker, NewRecord, RecordBatchBuilder, TransactionOutcome};
+
+    const RULES: RoundRules = RoundRules { now_ms: 1000, delete_retention_ms: 50, end_offset: Offset(100) };
+    const DROPPED: BatchFate = BatchFate { keeps_empty: false, drops_records: true, is_outlived_marker: false };
+    const KEPT: BatchFate = BatchFate { drops_records: false, ..DROPPED };
+
+    /// Two records from `offset` on.
+    fn data(offset: i64, producer: i64) -> BatchHeader {
+        let mut builder = RecordBatchBuilder::new(Offset(offset)).producer(ProducerId(producer), ProducerEpoch(1), 0);
+        builder.append(&NewRecord::default()).append(&NewRecord::default());
+        BatchHeader::read(&builder.build().unwrap()).unwrap()
+    }
+
+    fn marker(offset: i64, delete_horizon_ms: Option<TimestampMs>) -> BatchHeader {
+        let marker = EndTransactionMarker { outcome: TransactionOutcome::Abort, coordinator_epoch: 0 };
+        let batch = marker.batch(Offset(offset), LeaderEpoch(0), 0, ProducerId(1), ProducerEpoch(1));
+        let mut header = BatchHeader::read(&batch).unwrap();
+        if let Some(horizon_ms) = delete_horizon_ms {
+            header.attributes |= batch::DELETE_HORIZON_BIT;
+            header.base_timestamp = horizon_ms;
+        }
+        header
+    }
+
+    fn known(data_offset: Option<i64>, epoch: i16) -> HashMap<ProducerId, LastRecord> {
+        let last = LastRecord { data_offset: data_offset.map(Offset), epoch: ProducerEpoch(epoch) };
+        HashMap::from([(ProducerId(1), last)])
+    }
+
+    #[test]
+    fn aborted_data_goes_at_once_and_a_marker_at_its_horizon() {
+        let nobody = HashMap::new();
+        assert_eq!(RULES.fate_of(&data(10, 1), false, &nobody), KEPT);
+        assert_eq!(RULES.fate_of(&data(10, 1), true, &nobody), DROPPED);
+        assert_eq!(RULES.fate_of(&marker(10, None), false, &nobody), KEPT);
+        let outlived = BatchFate { is_outlived_marker: true, ..KEPT };
+        assert_eq!(RULES.fate_of(&marker(10, None), true, &nobody), outlived);
+        assert_eq!(RULES.fate_of(&marker(10, Some(1001)), true, &nobody), outlived);
+        assert_eq!(
+            RULES.fate_of(&marker(10, Some(1000)), true, &nobody),
+            BatchFate { drops_records: true, ..outlived }
+        );
+        assert_eq!(RULES.new_delete_horizon_ms(&marker(10, None), &outlived, false), Some(1050));
+        assert_eq!(RULES.new_delete_horizon_ms(&marker(10, Some(7)), &outlived, false), None);
+    }
+
+    #[test]
+    fn what_a_restart_must_find_stays() {
+        let keeps = |header: &BatchHeader, known: &HashMap<_, _>| RULES.fate_of(header, true, known).keeps_empty;
+        assert!(keeps(&data(10, 1), &known(Some(11), 1)));
+        assert!(!keeps(&data(10, 1), &known(Some(13), 1)), "there is a later one");
+        assert!(!keeps(&data(10, 2), &known(Some(11), 1)), "another producer");
+        assert!(!keeps(&data(10, -1), &known(Some(11), 1)), "no producer at all");
+        assert!(keeps(&marker(10, None), &known(None, 1)), "nothing but the marker tells of the epoch");
+        assert!(!keeps(&marker(10, None), &known(None, 2)));
+        assert!(!keeps(&marker(10, None), &known(Some(4), 1)));
+        assert!(keeps(&data(98, 7), &HashMap::new()), "the end of the round");
+        assert!(!keeps(&data(97, 7), &HashMap::new()));
+    }
+}

@@ -144,3 +144,46 @@ fn a_wish_for_a_log_that_comes_later_is_remembered_once() {
     let first = manager.online_directory_ids()[0];
     assert_eq!(manager.directory_of(&partition(0)), Some(first), "of a log that was there nothing is remembered");
 }
+
+#[test]
+fn nothing_is_cleaned_while_a_log_moves_and_what_was_clean_is_known_where_it_goes() {
+    let fixture = Fixture::new();
+    let manager = fixture.start();
+    let log = fixture.written(&manager, 0, 3);
+    log.set_high_watermark(Offset(30));
+    let checkpoint = |directory: &str| {
+        let content = fixture.disk.read(&Path::new(directory).join("cleaner-offset-checkpoint"), 1 << 10);
+        String::from_utf8(content.unwrap_or_default()).unwrap()
+    };
+    manager.set_cleaned_up_to(&log, log.history(), Offset(20));
+    assert_eq!(checkpoint("a"), "0\n1\ntopic 0 20\n");
+
+    manager.begin_move(&partition(0), other(&manager)).unwrap();
+    manager.set_cleaned_up_to(&log, log.history(), Offset(30));
+    assert_eq!(checkpoint("a"), "0\n1\ntopic 0 20\n", "of a round that was under way nothing may count");
+    manager.cancel_move(&partition(0));
+    assert!(log.is_cleanable(log.history()));
+
+    manager.begin_move(&partition(0), other(&manager)).unwrap();
+    let copy = manager.moves().remove(0);
+    let manager = {
+        drop(copy);
+        manager.checkpoint_now();
+        drop(log);
+        fixture.crash(manager)
+    };
+    let (log, copy) = (manager.get(&partition(0)).unwrap(), manager.moves().remove(0));
+    assert!(!log.is_cleanable(log.history()), "the move goes on after a crash");
+    log.set_high_watermark(Offset(30));
+    catch_up(&log, &copy.future);
+    manager.finish_move(&partition(0)).unwrap();
+    assert_eq!((checkpoint("a").as_str(), checkpoint("b").as_str()), ("0\n0\n", "0\n1\ntopic 0 20\n"));
+    let moved = manager.get(&partition(0)).unwrap();
+    assert!(moved.is_cleanable(moved.history()));
+
+    // A log of the same name that is made anew has not been cleaned.
+    manager.delete(&partition(0)).unwrap();
+    drop((log, moved, copy));
+    manager.get_or_create(&NewLog { directory: Some(other(&manager)), ..fixture.new_log(0, 1) }).unwrap();
+    assert!(!checkpoint("a").contains("topic 0 ") && !checkpoint("b").contains("topic 0 "));
+}
