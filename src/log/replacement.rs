@@ -119,7 +119,7 @@ impl PartitionLog {
         };
         let due_ms = now_ms.saturating_add(self.config.load().file_delete_delay_ms);
         for segment in replaced {
-            let kinds = FileKind::OF_SEGMENT.into_iter().chain(self.surplus_snapshot(writer, first, segment));
+            let kinds = FileKind::OF_SEGMENT.into_iter().chain(surplus_snapshot(writer, first, segment));
             self.removals.retire_files(&self.directory, segment, kinds, due_ms)?;
         }
         self.rename_all(cleaned, SWAP_SUFFIX, "")?;
@@ -131,15 +131,6 @@ impl PartitionLog {
         self.publish_segments(writer, segments);
         writer.unsynced_closed.retain(|segment| !replaced.iter().any(|gone| Arc::ptr_eq(gone, segment)));
         Ok(())
-    }
-
-    /// The producer snapshot at the beginning of a segment that is no more, unless recovery may begin with it.
-    fn surplus_snapshot(&self, writer: &Writer, first: &Arc<Segment>, segment: &Arc<Segment>) -> Option<FileKind> {
-        let offset = segment.base_offset();
-        let is_wanted = Arc::ptr_eq(first, segment)
-            || writer.checkpoint_snapshots.contains(&offset)
-            || writer.unsynced_snapshots.contains(&offset);
-        (!is_wanted).then_some(FileKind::ProducerSnapshot)
     }
 
     /// Where these neighbours stand in the list, all of them closed; `None`: not all of them are there any more.
@@ -165,4 +156,13 @@ impl PartitionLog {
             self.fail_directory(format_args!("sync of the folder of {}: {error}", self.topic_partition));
         })
     }
+}
+
+/// The producer snapshot at the beginning of a segment that is no more, unless recovery may begin with it.
+fn surplus_snapshot(writer: &Writer, first: &Arc<Segment>, segment: &Arc<Segment>) -> Option<FileKind> {
+    let offset = segment.base_offset();
+    let is_wanted = Arc::ptr_eq(first, segment)
+        || writer.checkpoint_snapshots.contains(&offset)
+        || writer.unsynced_snapshots.contains(&offset);
+    (!is_wanted).then_some(FileKind::ProducerSnapshot)
 }

@@ -217,6 +217,7 @@ async fn services(disk: &Arc<SimDisk>, shutdown: &CancellationToken) -> Services
         clock,
         metadata: publisher,
         controller,
+        cleaner: None,
         logs,
         replicas,
         share_groups: ShareGroups::new(Arc::clone(&groups), Arc::clone(&share_coordinator), Arc::clone(&shares)),

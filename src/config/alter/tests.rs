@@ -186,7 +186,7 @@ fn keys_of_one_topic_must_go_together() {
 #[test]
 fn the_cleaner_grows_and_shrinks_step_by_step() {
     let check = |changes: &[&'static str], expected: &str| {
-        check_broker_change("log.cleaner.threads=4", BrokerTarget::AllBrokers, changes, expected)
+        check_broker_change("log.cleaner.threads=4", BrokerTarget::AllBrokers, changes, expected);
     };
     check(&["=log.cleaner.threads 8"], "log.cleaner.threads=8");
     check(&["=log.cleaner.threads 2"], "log.cleaner.threads=2");

@@ -73,7 +73,7 @@ impl RoundRules {
     pub(super) fn new_delete_horizon_ms(
         &self,
         header: &BatchHeader,
-        fate: &BatchFate,
+        fate: BatchFate,
         has_tombstone: bool,
     ) -> Option<TimestampMs> {
         let wants = (has_tombstone || fate.is_outlived_marker) && header.delete_horizon_ms().is_none();
@@ -144,8 +144,8 @@ mod tests {
             RULES.fate_of(&marker(10, Some(1000)), true, &nobody),
             BatchFate { drops_records: true, ..outlived }
         );
-        assert_eq!(RULES.new_delete_horizon_ms(&marker(10, None), &outlived, false), Some(1050));
-        assert_eq!(RULES.new_delete_horizon_ms(&marker(10, Some(7)), &outlived, false), None);
+        assert_eq!(RULES.new_delete_horizon_ms(&marker(10, None), outlived, false), Some(1050));
+        assert_eq!(RULES.new_delete_horizon_ms(&marker(10, Some(7)), outlived, false), None);
     }
 
     #[test]

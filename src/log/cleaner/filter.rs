@@ -78,7 +78,7 @@ pub(super) fn filter_batch(
         let left = if kept.is_empty() {
             if fate.keeps_empty { emptied(header)? } else { Filtered::Nothing }
         } else {
-            let delete_horizon_ms = rules.new_delete_horizon_ms(header, &fate, has_tombstone);
+            let delete_horizon_ms = rules.new_delete_horizon_ms(header, fate, has_tombstone);
             if counts.kept == counts.read && delete_horizon_ms.is_none() {
                 Filtered::Unchanged
             } else {

@@ -114,14 +114,15 @@ impl<'a> Round<'a> {
         let started = self.clock.monotonic();
         let segments = self.log.segments.load_full();
         let map = self.build_map(&segments)?;
-        self.stats.mapping = self.clock.monotonic() - started;
+        self.stats.mapping = self.clock.monotonic().saturating_sub(started);
         let end_offset = map.latest_offset().next();
 
         let count = segments.partition_point(|segment| segment.base_offset() < end_offset);
-        let sizes: Vec<_> = segments[..count].iter().map(|segment| size_of(segment)).collect();
-        let mut remaining = segments[..count].to_vec().into_iter();
+        let sizes: Vec<_> = segments[..count].iter().map(size_of).collect();
+        let selected: Vec<_> = segments[..count].to_vec();
         // Replaced segments keep their files open: not all of them until the end.
         drop(segments);
+        let mut remaining = selected.into_iter();
         let config = self.log.config();
         let limits = GroupLimits {
             log_bytes: config.segment_bytes.max(0) as u64,
@@ -136,7 +137,7 @@ impl<'a> Round<'a> {
             self.clean_group(&segments, &ends, &map, &mut transactions)?;
         }
         self.stats.map_utilization = map.utilization();
-        self.stats.elapsed = self.clock.monotonic() - started;
+        self.stats.elapsed = self.clock.monotonic().saturating_sub(started);
         Ok((end_offset, self.stats))
     }
 

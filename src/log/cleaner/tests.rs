@@ -16,7 +16,7 @@ use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition}
 use crate::io::Disk;
 use crate::io::sim::SimDisk;
 use crate::log::append::AppendContext;
-use crate::log::directory::PartitionDirectory;
+use crate::log::directory::{CLEANED_SUFFIX, PartitionDirectory, SWAP_SUFFIX};
 use crate::log::health::DirectoryHealth;
 use crate::log::partition_log::PartitionLog;
 use crate::log::producer_state::{AppendOrigin, ProducerStateConfig};
@@ -267,7 +267,7 @@ fn load(disk: &Arc<SimDisk>, clock: &ManualClock, recovery_point: Offset) -> Arc
 }
 
 fn is_unfinished(name: &str) -> bool {
-    name.ends_with(".cleaned") || name.ends_with(".swap")
+    [CLEANED_SUFFIX, SWAP_SUFFIX].iter().any(|suffix| name.ends_with(suffix))
 }
 
 #[test]

@@ -17,7 +17,7 @@ impl Throttle {
     pub(super) fn book(&mut self, bytes: u64, bytes_per_second: f64, now: Duration) -> Duration {
         let price = Duration::try_from_secs_f64(bytes as f64 / bytes_per_second.max(1.0)).unwrap_or(Duration::MAX);
         self.paid_at = self.paid_at.max(now).saturating_add(price);
-        let debt = self.paid_at - now;
+        let debt = self.paid_at.saturating_sub(now);
         if debt < LEAST_WAIT { Duration::ZERO } else { debt }
     }
 

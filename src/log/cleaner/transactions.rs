@@ -61,16 +61,12 @@ impl CleanedTransactions {
         if !header.is_transactional() {
             return false;
         }
-        match self.aborted.get_mut(&header.producer_id) {
-            Some(aborted) => {
-                aborted.has_data = true;
-                true
-            }
-            None => {
-                self.committed.insert(header.producer_id);
-                false
-            }
+        if let Some(aborted) = self.aborted.get_mut(&header.producer_id) {
+            aborted.has_data = true;
+            return true;
         }
+        self.committed.insert(header.producer_id);
+        false
     }
 
     /// What becomes of a control batch: a marker stays while there is data of its transaction.

@@ -98,10 +98,10 @@ impl History {
         let base_offset = self.bench.append(&spec);
         self.bench.log.set_config(Arc::new(compacted()));
         for (at, (key, value)) in records.iter().enumerate() {
-            let owned = |text: &Option<&str>| text.map(|text| text.as_bytes().to_vec());
+            let owned = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
             let timestamp_ms = self.bench.now_ms() + at as i64;
             let offset = base_offset.0 + at as i64;
-            self.records.insert(offset, Seen { timestamp_ms, key: owned(key), value: owned(value) });
+            self.records.insert(offset, Seen { timestamp_ms, key: owned(*key), value: owned(*value) });
             if spec.is_transactional {
                 self.open.entry(producer).or_default().push(offset);
             }
