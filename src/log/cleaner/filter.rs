@@ -65,24 +65,25 @@ pub(super) fn filter_batch(
     }
     open_records(bytes.len(), |max_bytes| {
         let opened = BatchRecords::open(bytes, max_bytes)?;
-        let (mut kept, mut has_tombstone, mut read) = (Vec::new(), false, 0);
+        // A byte for each, and no more: of a batch that was made to be opened there may be millions.
+        let (mut keeps, mut has_tombstone, mut kept) = (Vec::new(), false, 0);
         for record in opened.walk() {
             let record = record?;
-            read += 1;
-            if header.is_control() || rules.keeps_record(header, &record, map) {
-                has_tombstone |= record.value.is_none();
-                kept.push(record);
-            }
+            let is_kept = header.is_control() || rules.keeps_record(header, &record, map);
+            has_tombstone |= is_kept && record.value.is_none();
+            kept += u64::from(is_kept);
+            keeps.push(is_kept);
         }
-        let counts = RecordCounts { read, kept: kept.len() as u64 };
-        let left = if kept.is_empty() {
+        let counts = RecordCounts { read: keeps.len() as u64, kept };
+        let left = if kept == 0 {
             if fate.keeps_empty { emptied(header)? } else { Filtered::Nothing }
         } else {
             let delete_horizon_ms = rules.new_delete_horizon_ms(header, fate, has_tombstone);
             if counts.kept == counts.read && delete_horizon_ms.is_none() {
                 Filtered::Unchanged
             } else {
-                Filtered::Rebuilt(records::with_records(header, &kept, delete_horizon_ms)?)
+                let kept = opened.walk().zip(keeps).filter_map(|(record, is_kept)| record.ok().filter(|_| is_kept));
+                Filtered::Rebuilt(records::with_records(header, kept, delete_horizon_ms)?)
             }
         };
         Ok((left, counts))

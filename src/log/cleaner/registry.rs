@@ -132,9 +132,11 @@ impl Registry {
     /// For every log directory that could be opened, those that are not cleaned any more.
     pub(super) fn uncleanable(&self) -> BTreeMap<PathBuf, Uncleanable> {
         let known: Vec<_> = self.state.lock().uncleanable.values().filter_map(Weak::upgrade).collect();
-        let directories = self.logs.directories().into_iter().filter(|directory| directory.id.is_some());
-        let mut sums: BTreeMap<_, _> =
-            directories.map(|directory| (absolute(&directory.path), Uncleanable::default())).collect();
+        let directories = self.logs.directory_paths().map(absolute);
+        let mut sums: BTreeMap<_, _> = directories.map(|path| (path, Uncleanable::default())).collect();
+        if known.is_empty() {
+            return sums;
+        }
         let now_ms = self.clock.now_ms();
         for compacted in self.logs.compacted_logs() {
             if known.iter().any(|log| Arc::ptr_eq(log, &compacted.log)) {

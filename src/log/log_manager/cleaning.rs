@@ -1,12 +1,13 @@
 //! What the cleaner asks of the log manager: the compacted logs, and where their cleaning ended.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::super::checkpoints::{self, CLEANER_OFFSET_CHECKPOINT, OffsetCheckpoint};
 use super::super::partition_log::PartitionLog;
 use super::super::replacement::History;
-use super::LogManager;
+use super::{Directory, LogManager};
 use crate::ids::{Offset, TopicPartition};
 
 /// A log whose `cleanup.policy` has `compact`.
@@ -30,6 +31,11 @@ impl LogManager {
             CompactedLog { log, cleaned_up_to }
         };
         hosted.into_iter().map(|hosted| with_offset((hosted.directory, hosted.log))).collect()
+    }
+
+    /// Of the directories that could be opened at the start.
+    pub(in crate::log) fn directory_paths(&self) -> impl Iterator<Item = &Path> {
+        self.directories.iter().map(Directory::path)
     }
 
     /// Writes down where the cleaning of a log ended that was read in `history`. Nothing happens where the log was

@@ -9,27 +9,29 @@ use crate::time::TimestampMs;
 
 /// The batch of `source` with these of its records only. `delete_horizon_ms` is set where the batch is to get one, and
 /// then takes the place of the base timestamp; one that it has already stays.
-pub fn with_records(
+pub fn with_records<'a>(
     source: &BatchHeader,
-    kept: &[Record<'_>],
+    kept: impl Iterator<Item = Record<'a>>,
     delete_horizon_ms: Option<TimestampMs>,
 ) -> Result<Vec<u8>, BuildError> {
-    let base_timestamp = delete_horizon_ms.unwrap_or(source.base_timestamp);
-    let mut records = Vec::with_capacity(kept.iter().map(|record| record.size_bytes).sum());
-    for record in kept {
-        let timestamp_delta = match delete_horizon_ms {
-            Some(horizon_ms) => record.timestamp_ms(source).wrapping_sub(horizon_ms),
-            None => record.timestamp_delta,
-        };
-        put_record(&mut records, timestamp_delta, record);
-    }
-    let mut header = BatchHeader { base_timestamp, record_count: kept.len() as i32, ..*source };
-    if delete_horizon_ms.is_some() {
+    let mut header = BatchHeader { record_count: 0, ..*source };
+    if let Some(horizon_ms) = delete_horizon_ms {
+        header.base_timestamp = horizon_ms;
         header.attributes |= batch::DELETE_HORIZON_BIT;
     }
+    let (mut records, mut max_timestamp) = (Vec::new(), None);
+    for record in kept {
+        let timestamp_ms = record.timestamp_ms(source);
+        let timestamp_delta = match delete_horizon_ms {
+            Some(horizon_ms) => timestamp_ms.wrapping_sub(horizon_ms),
+            None => record.timestamp_delta,
+        };
+        put_record(&mut records, timestamp_delta, &record);
+        header.record_count += 1;
+        max_timestamp = max_timestamp.max(Some(timestamp_ms));
+    }
     if !source.is_log_append_time() {
-        let timestamps = kept.iter().map(|record| record.timestamp_ms(source));
-        header.max_timestamp = timestamps.max().unwrap_or(source.max_timestamp);
+        header.max_timestamp = max_timestamp.unwrap_or(source.max_timestamp);
     }
     assemble(header, &records, None)
 }
@@ -75,8 +77,8 @@ mod tests {
 
     fn check_every_second_record(source: &[u8], delete_horizon_ms: Option<TimestampMs>) -> BatchHeader {
         let opened = BatchRecords::open(source, 1 << 20).unwrap();
-        let kept: Vec<_> = opened.walk().map(Result::unwrap).step_by(2).collect();
-        let rebuilt = with_records(&opened.header, &kept, delete_horizon_ms).unwrap();
+        let kept = opened.walk().map(Result::unwrap).step_by(2);
+        let rebuilt = with_records(&opened.header, kept, delete_horizon_ms).unwrap();
         let (header, whole) = read_batch(&rebuilt).unwrap();
         assert_eq!(whole.len(), rebuilt.len());
         assert_eq!(shown(&rebuilt), shown(source).into_iter().step_by(2).collect::<Shown>());
@@ -104,8 +106,7 @@ mod tests {
     fn a_horizon_stays_when_more_records_go() {
         let source = unhex(golden::ZSTD);
         let opened = BatchRecords::open(&source, 1 << 20).unwrap();
-        let all: Vec<_> = opened.walk().map(Result::unwrap).collect();
-        let marked = with_records(&opened.header, &all, Some(77)).unwrap();
+        let marked = with_records(&opened.header, opened.walk().map(Result::unwrap), Some(77)).unwrap();
         assert_eq!(shown(&marked), shown(&source));
         assert_eq!(check_every_second_record(&marked, None).delete_horizon_ms(), Some(77));
     }
@@ -114,8 +115,7 @@ mod tests {
     fn all_records_kept_are_the_very_batch() {
         let source = unhex(golden::NONE);
         let opened = BatchRecords::open(&source, 1 << 20).unwrap();
-        let all: Vec<_> = opened.walk().map(Result::unwrap).collect();
-        assert_eq!(with_records(&opened.header, &all, None).unwrap(), source);
+        assert_eq!(with_records(&opened.header, opened.walk().map(Result::unwrap), None).unwrap(), source);
     }
 
     #[test]
