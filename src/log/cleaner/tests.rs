@@ -266,6 +266,13 @@ fn load(disk: &Arc<SimDisk>, clock: &ManualClock, recovery_point: Offset) -> Arc
     recovery::load(&request).unwrap().log
 }
 
+/// Those of the environment, or the first ones.
+fn seeds(count: u64) -> std::ops::Range<u64> {
+    let chosen = std::env::var("CLEANER_SEEDS").ok();
+    let chosen = chosen.as_deref().and_then(|seeds| seeds.split_once(".."));
+    chosen.map_or(0..count, |(from, to)| from.parse().unwrap()..to.parse().unwrap())
+}
+
 fn is_unfinished(name: &str) -> bool {
     [CLEANED_SUFFIX, SWAP_SUFFIX].iter().any(|suffix| name.ends_with(suffix))
 }
