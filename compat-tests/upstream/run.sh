@@ -63,11 +63,12 @@ stop_ottla() {
 
 # A Kafka distribution as far as some cases call it: two scripts over the classes that setup.sh fetched.
 kafka_distribution() { # directory
-  local script
+  local script version
+  version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' kafka-cli/pom.xml)
   mkdir -p "$1/bin"
   for script in kafka-topics:TopicCommand kafka-acls:AclCommand; do
     printf '#!/bin/sh\nexec java -Xmx256M -cp "%s" -Dlog4j2.configurationFile="%s" org.apache.kafka.tools.%s "$@"\n' \
-      "$(echo "$PWD"/.cache/kafka-*/lib)/*" "$PWD/kafka-cli/log4j2.yaml" "${script#*:}" >"$1/bin/${script%:*}.sh"
+      "$PWD/.cache/kafka-$version/lib/*" "$PWD/kafka-cli/log4j2.yaml" "${script#*:}" >"$1/bin/${script%:*}.sh"
     chmod +x "$1/bin/${script%:*}.sh"
   done
 }
