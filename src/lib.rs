@@ -92,6 +92,8 @@ pub mod net;
 
 pub mod admin;
 
+pub mod adopt;
+
 pub mod broker;
 
 pub mod cli;

@@ -86,6 +86,12 @@ impl Worker {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
             let now = self.clock.monotonic();
             let now_ms = self.clock.now_ms();
+            if self.upkeep.is_due(now) {
+                self.metrics.upkeep(now, Some(&self.runtime.metrics()));
+            }
+            if self.logs.awaits_first_write() {
+                continue;
+            }
             let sweeps = self.sweep.is_due(now);
             if sweeps || self.has_timed_flushes {
                 self.has_timed_flushes = self.logs.request_due_flushes(now_ms);
@@ -104,9 +110,6 @@ impl Worker {
             }
             if self.retention.is_due(now) {
                 self.logs.run_retention(now_ms);
-            }
-            if self.upkeep.is_due(now) {
-                self.metrics.upkeep(now, Some(&self.runtime.metrics()));
             }
         }
     }

@@ -374,8 +374,13 @@ async fn load_logs(
         };
         let none = ConfigOverrides::new();
         let config_of = |partition: &TopicPartition| {
-            let topic = image.topic(&partition.topic).map_or(&none, |topic| &topic.configs);
-            Arc::new(config.log_config(image.cluster_default_configs(), broker, topic))
+            let topic = image.topic(&partition.topic);
+            let known = topic.and_then(|topic| topic.partition(partition.partition));
+            if known.map_or(is_new_cluster, |known| known.replicas.is_empty()) {
+                return None;
+            }
+            let configs = topic.map_or(&none, |topic| &topic.configs);
+            Some(Arc::new(config.log_config(image.cluster_default_configs(), broker, configs)))
         };
         let (logs, summary) = LogManager::load(directories, options, clock, &config_of)?;
         if summary.logs > 0 {

@@ -56,6 +56,11 @@ impl<'a> Reader<'a> {
         self.flexible = flexible;
     }
 
+    /// What is behind the last field that was read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     fn bytes(&mut self, count: usize) -> Result<&'a [u8], RecordError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(RecordError::Truncated)?;
         self.rest = rest;
@@ -68,7 +73,7 @@ impl<'a> Reader<'a> {
         Ok(*taken)
     }
 
-    fn unsigned(&mut self) -> Result<u32, RecordError> {
+    pub(crate) fn unsigned(&mut self) -> Result<u32, RecordError> {
         take_unsigned(&mut self.rest).map_err(|_| RecordError::Truncated)
     }
 
@@ -223,26 +228,35 @@ pub(crate) fn decode_value<V: RecordValue>(kind: i16, bytes: &[u8]) -> Result<V,
     V::take_version(&mut from, version)
 }
 
-macro_rules! integers {
-    ($($integer:ty)*) => {$(
-        impl Field for $integer {
+macro_rules! numbers {
+    ($($number:ty)*) => {$(
+        impl Field for $number {
             fn put(&self, out: &mut Writer) {
                 out.out.extend_from_slice(&self.to_be_bytes());
             }
             fn take(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-                from.array().map(<$integer>::from_be_bytes)
+                from.array().map(<$number>::from_be_bytes)
             }
         }
     )*};
 }
-integers!(i8 i16 i32 i64);
+numbers!(i8 i16 i32 i64 f64);
+
+impl Field for Uuid {
+    fn put(&self, out: &mut Writer) {
+        out.out.extend_from_slice(self.as_bytes());
+    }
+    fn take(from: &mut Reader<'_>) -> Result<Self, RecordError> {
+        from.array().map(Self::from_bytes)
+    }
+}
 
 impl Field for TopicId {
     fn put(&self, out: &mut Writer) {
-        out.out.extend_from_slice(self.0.as_bytes());
+        self.0.put(out);
     }
     fn take(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        from.array().map(|bytes| Self(Uuid::from_bytes(bytes)))
+        Uuid::take(from).map(Self)
     }
 }
 
@@ -293,7 +307,7 @@ impl<T: Field> Field for Vec<T> {
     }
 }
 
-impl Field for Option<Vec<i32>> {
+impl<T: Field> Field for Option<Vec<T>> {
     fn put(&self, out: &mut Writer) {
         match self {
             Some(elements) => elements.put(out),

@@ -173,6 +173,7 @@ impl PartitionLog {
         config: &LogConfig,
         now_ms: TimestampMs,
     ) -> Result<(), AppendError> {
+        self.health.begin_write().map_err(super::errors::StorageError::from)?;
         let limits = self.roll_limits(&writer.active, config);
         if summary.size_bytes > limits.segment_bytes {
             let (size_bytes, limit_bytes) = (summary.size_bytes as usize, limits.segment_bytes);

@@ -27,6 +27,14 @@ impl FileError {
         move |source| Self::Io { path: path.to_path_buf(), source }
     }
 
+    /// The cause; for a bad line, an error of its own.
+    pub(super) fn into_io(self) -> io::Error {
+        match self {
+            Self::Io { source, .. } => source,
+            Self::Text { .. } => io::Error::other(self),
+        }
+    }
+
     pub(super) fn text(path: &Path) -> impl FnOnce(TextError) -> Self {
         move |source| Self::Text { path: path.to_path_buf(), source }
     }

@@ -15,6 +15,7 @@ use super::checkpoints::{
     CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
 };
 use super::clean_shutdown::{self, CLEAN_SHUTDOWN_FILE, CleanShutdown};
+use super::first_write::FirstWrite;
 use super::health::{DirectoryHealth, OnOffline};
 use super::meta_properties::{META_PROPERTIES_FILE, MetaProperties};
 use crate::ids::{self, BrokerId, DirectoryId, TopicPartition};
@@ -148,9 +149,9 @@ impl LogDirectory {
             return Ok(());
         }
         let content = MetaProperties::encode(cluster_id, node_id, self.id);
-        self.disk
-            .write_atomically(&self.path.join(META_PROPERTIES_FILE), content.as_bytes())
-            .map_err(DirectoryError::io(&self.path))?;
+        let (disk, file) = (Arc::clone(&self.disk), self.path.join(META_PROPERTIES_FILE));
+        let write = move || disk.write_atomically(&file, content.as_bytes());
+        self.health.write_in_its_time(write).map_err(DirectoryError::io(&self.path))?;
         self.cluster_id = Some(cluster_id.to_owned());
         self.is_formatted = true;
         Ok(())
@@ -314,6 +315,15 @@ impl LogDirectories {
     /// Why the directory at `path` could not be opened, if it could not.
     pub fn failure(&self, path: &Path) -> Option<&str> {
         self.failed.iter().find(|(failed, _)| failed == path).map(|(_, reason)| reason.as_str())
+    }
+
+    /// The directories are another broker's, which can be started on them again until the first write; `note` is a file
+    /// that says so.
+    pub fn await_first_write(&self, note: PathBuf) {
+        let Some(first) = self.online.first() else { return };
+        let paths = self.online.iter().map(|directory| directory.path.clone()).collect();
+        let first_write = FirstWrite::awaited(Arc::clone(&first.disk), paths, note);
+        self.online.iter().for_each(|directory| directory.health.await_first_write(Arc::clone(&first_write)));
     }
 
     /// Writes `meta.properties` where it is missing, or was ZooKeeper's.

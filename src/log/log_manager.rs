@@ -77,8 +77,8 @@ impl fmt::Debug for LogManagerOptions {
     }
 }
 
-/// The configuration of a partition's topic, asked for while logs are loaded.
-pub type ConfigOf<'a> = &'a (dyn Fn(&TopicPartition) -> Arc<LogConfig> + Sync);
+/// The configuration of a partition's topic, asked for while logs are loaded; `None`: its folder is not touched.
+pub type ConfigOf<'a> = &'a (dyn Fn(&TopicPartition) -> Option<Arc<LogConfig>> + Sync);
 
 /// Why a log can't be created or deleted.
 #[derive(Debug, thiserror::Error)]
@@ -217,6 +217,16 @@ impl LogManager {
     /// The identities of the directories that serve.
     pub fn online_directory_ids(&self) -> Vec<DirectoryId> {
         self.online().map(|(_, directory)| directory.base.id()).collect()
+    }
+
+    /// Whether the directories are another broker's, and nothing was written to them yet.
+    pub fn awaits_first_write(&self) -> bool {
+        self.directories.iter().any(|directory| directory.base.health().awaits_first_write())
+    }
+
+    /// To be called before a change of what the directories are to hold; may wait for the device, once.
+    pub fn begin_write(&self) -> std::io::Result<()> {
+        self.directories.iter().try_for_each(|directory| directory.base.health().begin_write())
     }
 
     pub fn offline_directory_count(&self) -> usize {

@@ -26,6 +26,7 @@ pub mod clean_shutdown;
 pub mod cleaner;
 pub mod directory;
 pub mod errors;
+pub mod first_write;
 pub mod group_commit;
 pub mod health;
 mod index_file;

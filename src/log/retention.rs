@@ -45,6 +45,7 @@ impl PartitionLog {
         if before < Offset::ZERO || before > high_watermark {
             return Err(DeleteRecordsError::OffsetOutOfRange { offset: before, high_watermark });
         }
+        self.health.begin_write().map_err(StorageError::from)?;
         self.increment_log_start_offset(before);
         Ok(self.log_start_offset())
     }

@@ -83,6 +83,9 @@ impl LogManager {
 
     /// Closes all directories in good order: nothing may be appended any more. The markers come last.
     pub fn shutdown(&self, broker_epoch: Option<BrokerEpoch>) {
+        if self.awaits_first_write() {
+            return;
+        }
         let now_ms = self.clock.now_ms();
         thread::scope(|scope| {
             for (at, _) in self.online() {
@@ -106,10 +109,10 @@ impl LogManager {
         };
         let threads = self.options.recovery_threads_per_directory.clamp(1, logs.len().max(1));
         thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-        let closed = directory.sync_topic_ids().and_then(|()| self.write_offsets(at).map_err(into_io));
+        let closed = directory.sync_topic_ids().and_then(|()| self.write_offsets(at).map_err(FileError::into_io));
         let watermarks = self.offsets_of(at, PartitionLog::high_watermark);
         let closed = closed
-            .and_then(|()| directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, watermarks).map_err(into_io));
+            .and_then(|()| directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, watermarks).map_err(FileError::into_io));
         match closed.map(drop) {
             Ok(()) if all_closed.into_inner() && directory.is_online() => {
                 let marked = clean_shutdown::write(&**directory.base.disk(), directory.path(), broker_epoch);
@@ -226,15 +229,8 @@ impl Directory {
     }
 }
 
-fn into_io(error: FileError) -> io::Error {
-    match error {
-        FileError::Io { source, .. } => source,
-        FileError::Text { .. } => io::Error::other(error),
-    }
-}
-
 impl From<FileError> for StorageError {
     fn from(error: FileError) -> Self {
-        into_io(error).into()
+        error.into_io().into()
     }
 }

@@ -63,14 +63,25 @@ impl LogManager {
                 return Err(LogManagerError::InconsistentTopicId { partition, found, expected });
             }
             None => {
-                let directory = &self.directories[hosted.directory];
-                directory.write_topic_id(hosted.log.directory(), new.topic_id)?;
+                self.note_topic_id(&hosted, new.topic_id)?;
                 if let Some(hosted) = self.logs.write().get_mut(&new.topic_partition) {
                     hosted.topic_id = Some(new.topic_id);
                 }
             }
         }
         Ok(Some(hosted.log))
+    }
+
+    /// Of a log without one. In a directory that is to be taken over it waits for the first write.
+    fn note_topic_id(&self, hosted: &Hosted, topic_id: TopicId) -> Result<(), FileError> {
+        let directory = &self.directories[hosted.directory];
+        let folder = hosted.log.directory().path();
+        if !directory.base.health().awaits_first_write() {
+            return directory.write_topic_id(hosted.log.directory(), topic_id);
+        }
+        let (disk, at) = (Arc::clone(directory.base.disk()), folder.clone());
+        let write = move || partition_metadata::write(&*disk, &at, topic_id).map_err(FileError::into_io);
+        directory.base.health().write_in_its_time(write).map_err(FileError::io(&folder))
     }
 
     fn directory_for(&self, new: &NewLog) -> Result<usize, LogManagerError> {
@@ -106,6 +117,7 @@ impl LogManager {
         folder: &str,
     ) -> Result<Arc<PartitionLog>, LogManagerError> {
         let directory = &self.directories[at];
+        directory.base.health().begin_write().map_err(FileError::io(directory.path()))?;
         self.forget_offsets(at, &new.topic_partition)?;
         let disk = directory.base.disk();
         let path = directory.path().join(folder);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::checkpoint_text::FileError;
+use super::super::errors::StorageError;
 use super::{LogManager, LogManagerError};
 use crate::ids::TopicPartition;
 use crate::time::TimestampMs;
@@ -37,6 +38,7 @@ impl LogManager {
 
     fn take_out(&self, partition: &TopicPartition, suffix: &str) -> Result<(usize, PathBuf, i64), LogManagerError> {
         let _one_change_at_a_time = self.changes.lock();
+        self.begin_write().map_err(StorageError::from)?;
         let hosted = self.logs.write().remove(partition);
         let hosted = hosted.ok_or_else(|| LogManagerError::Unknown(partition.clone()))?;
         hosted.log.mark_deleted();

@@ -142,7 +142,9 @@ impl LogManager {
     fn try_load_directory(&self, at: usize, config_of: ConfigOf<'_>) -> io::Result<LoadedDirectory> {
         let directory = &self.directories[at];
         let disk = &**directory.base.disk();
-        if directory.base.clean_shutdown().is_some() {
+        if directory.base.health().awaits_first_write() {
+            // The marker goes with it.
+        } else if directory.base.clean_shutdown().is_some() {
             clean_shutdown::remove(disk, directory.path())?;
         } else {
             // Folders that were created right before a kill may not be on the device yet, and will not be new again.
@@ -163,7 +165,11 @@ impl LogManager {
             let mut loaded = LoadedDirectory::new();
             while let Some(folder) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let PartitionFolder { partition, is_future, .. } = folder;
-                match self.load_log(at, folder, config_of(partition)) {
+                let Some(config) = config_of(partition) else {
+                    tracing::info!(folder = folder.name, "folder is left alone");
+                    continue;
+                };
+                match self.load_log(at, folder, config) {
                     Ok((hosted, truncated_bytes)) => {
                         let (partition, is_future) = (partition.clone(), *is_future);
                         loaded.push(LoadedFolder { partition, hosted, truncated_bytes, is_future });
@@ -196,6 +202,8 @@ impl LogManager {
             };
             match Folder::parse(&entry.name) {
                 Folder::Partition(partition) => push(partition, false),
+                // It goes on moving once the directory is ours.
+                Folder::Future(_) if directory.base.health().awaits_first_write() => {}
                 Folder::Future(partition) => push(partition, true),
                 Folder::Deleted => {
                     directory.expired.lock().push(ExpiredFolder { path, due_ms: self.clock.now_ms() });

@@ -48,7 +48,7 @@ impl Fixture {
             new_uuid: || Uuid::from_u128(7),
             ..LogManagerOptions::default()
         };
-        let config_of = |_: &TopicPartition| Arc::clone(&self.config);
+        let config_of = |_: &TopicPartition| Some(Arc::clone(&self.config));
         LogManager::load(directories, options, Arc::clone(&self.clock) as _, &config_of).map(|(manager, _)| manager)
     }
 

@@ -56,7 +56,7 @@ impl Machine {
         let mut directories = LogDirectories::open(&disk, &["data".into()], BrokerId(1), |_, _| {}).unwrap();
         directories.format("c").unwrap();
         let options = LogManagerOptions { recovery_threads_per_directory: 1, ..LogManagerOptions::default() };
-        let config_of = |_: &TopicPartition| Arc::clone(&self.config);
+        let config_of = |_: &TopicPartition| Some(Arc::clone(&self.config));
         let (manager, summary) =
             LogManager::load(directories, options, Arc::clone(&self.clock) as _, &config_of).unwrap();
         Run { manager, summary }

@@ -107,6 +107,8 @@ public final class Goldens {
             return (byte) random.nextInt();
         } else if (java == short.class) {
             return (short) random.nextInt();
+        } else if (java == int.class && type == org.apache.kafka.common.protocol.types.Type.UINT16) {
+            return random.nextInt(1 << 16);
         } else if (java == int.class) {
             return random.nextInt(3) == 0 ? random.nextInt() : random.nextInt(1000) - 1;
         } else if (java == long.class) {

@@ -1,0 +1,96 @@
+//! The first write to directories that another broker left: until then that one can be started on them again.
+//!
+//! ```text
+//!  awaited ── begin ──▶ clean markers go, synced ──▶ what waited is written ──▶ note goes, synced ──▶ begun
+//!     ▲                                                                            │
+//!     └── a crash before the note is gone: nothing was written, the next start adopts anew
+//! ```
+//! While it is awaited nothing is checkpointed, cleaned or retained, and stopping leaves the directories as they are.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::clean_shutdown;
+use crate::io::{Disk, relieving_worker};
+
+/// Something that is written before everything else; doing it twice does no harm.
+type Waiting = Box<dyn Fn() -> io::Result<()> + Send>;
+
+/// Whether something was written yet, and what has to happen before that.
+pub struct FirstWrite {
+    is_awaited: AtomicBool,
+    before: Mutex<Before>,
+}
+
+/// What happens before the first write.
+struct Before {
+    disk: Arc<dyn Disk>,
+    directories: Vec<PathBuf>,
+    waiting: Vec<Waiting>,
+    note: PathBuf,
+}
+
+impl FirstWrite {
+    /// Directories that another broker left. `note` is a file that says so, and is gone once they are ours.
+    pub fn awaited(disk: Arc<dyn Disk>, directories: Vec<PathBuf>, note: PathBuf) -> Arc<Self> {
+        let before = Before { disk, directories, waiting: Vec::new(), note };
+        Arc::new(Self { is_awaited: AtomicBool::new(true), before: Mutex::new(before) })
+    }
+
+    pub fn is_awaited(&self) -> bool {
+        self.is_awaited.load(Ordering::Acquire)
+    }
+
+    /// To be called before anything is written. The first time it waits for the device; an error leaves all as it was,
+    /// and nothing may be written.
+    pub fn begin(&self) -> io::Result<()> {
+        if !self.is_awaited() {
+            return Ok(());
+        }
+        relieving_worker(|| {
+            let mut before = self.before.lock();
+            if !self.is_awaited() {
+                return Ok(());
+            }
+            before.happen()?;
+            self.is_awaited.store(false, Ordering::Release);
+            tracing::info!("first write: the log directories are this broker's from now on");
+            Ok(())
+        })
+    }
+
+    /// Does something now, or, while the first write is awaited, right before it.
+    pub fn in_its_time(&self, write: impl Fn() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+        {
+            let mut before = self.before.lock();
+            if self.is_awaited() {
+                before.waiting.push(Box::new(write));
+                return Ok(());
+            }
+        }
+        write()
+    }
+}
+
+impl Before {
+    fn happen(&mut self) -> io::Result<()> {
+        for directory in &self.directories {
+            clean_shutdown::remove(&*self.disk, directory)?;
+        }
+        self.waiting.iter().try_for_each(|write| write())?;
+        self.waiting.clear();
+        self.disk.remove_file(&self.note)?;
+        self.note.parent().map_or(Ok(()), |directory| self.disk.sync_directory(directory))
+    }
+}
+
+impl fmt::Debug for FirstWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FirstWrite").field("is_awaited", &self.is_awaited()).finish_non_exhaustive()
+    }
+}
