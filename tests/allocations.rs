@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use ottla::adopt::note::Wishes;
 use ottla::api::Loggers;
 use ottla::broker::Broker;
 use ottla::config::{self, Sources};
@@ -48,7 +49,7 @@ fn produce_and_fetch_allocate_a_fixed_number_of_blocks() {
     ];
     let loaded = config::load(&Sources { set, ..Sources::default() }).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let broker = runtime.block_on(Broker::start(loaded.config, Loggers::silent())).unwrap();
+    let broker = runtime.block_on(Broker::start(loaded.config, Wishes::default(), Loggers::silent())).unwrap();
     let mut client = Client::connect(port);
     client.exchange(&frame(7, &create_topics(&["small", "large"])));
 

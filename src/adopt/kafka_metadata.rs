@@ -40,8 +40,8 @@ pub struct KafkaMetadata {
     pub scram: BTreeMap<(String, i8), ScramRecord>,
     pub acls: BTreeMap<Uuid, AclRecord>,
     pub tokens: BTreeMap<String, TokenRecord>,
-    names: BTreeMap<String, TopicId>,
-    zk_migration_state: i8,
+    pub(super) names: BTreeMap<String, TopicId>,
+    pub(super) zk_migration_state: i8,
 }
 
 /// A topic and its partitions.

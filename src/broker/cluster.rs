@@ -1,5 +1,6 @@
 //! The metadata side of a broker: store, image, controller.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::StartError;
+use super::adoption::Adopted;
+use crate::adopt::adopted_store::AdoptedStore;
+use crate::adopt::takeover;
 use crate::config::{BrokerConfig, MetadataKind};
-use crate::controller::{Controller, ControllerParts, TopicDefaults, bootstrap};
+use crate::controller::{AdminError, Controller, ControllerParts, TopicDefaults, bootstrap};
 use crate::ids::{random_uuid, uuid_to_base64};
 use crate::io::Disk;
 use crate::metadata::features::levels_of_new_cluster;
@@ -30,19 +34,27 @@ pub(super) struct Cluster {
     pub is_new: bool,
     pub publisher: Arc<ImagePublisher>,
     pub controller: Arc<Controller>,
+    adopted: Option<Arc<AdoptedStore>>,
+}
+
+/// An open store that may be empty yet.
+pub(super) struct OpenStore {
+    store: Arc<dyn MetadataStore>,
+    kind: &'static str,
+    is_new: bool,
+    adopted: Option<Arc<AdoptedStore>>,
 }
 
 impl Cluster {
-    /// Opens the store and reads the first image. `formatted_for`: the cluster that the log directories belong to.
+    /// Gives a new store its first content and reads the first image. `formatted_for`: the cluster that the log directories belong to.
     pub(super) async fn open(
         config: &BrokerConfig,
-        disk: Arc<dyn Disk>,
-        clock: &Arc<dyn Clock>,
+        store: OpenStore,
         formatted_for: Option<&str>,
         tasks: &TaskTracker,
         shutdown: &CancellationToken,
     ) -> Result<Self, StartError> {
-        let (store, kind, is_new) = open_store(config, disk, clock).await?;
+        let OpenStore { store, kind, is_new, adopted } = store;
         let keys = Keys::new(CLUSTER_NAME);
         let features = levels_of_new_cluster();
         let new_id = uuid_to_base64(random_uuid());
@@ -62,11 +74,40 @@ impl Cluster {
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         });
-        Ok(Self { id, kind, is_new, publisher, controller })
+        Ok(Self { id, kind, is_new, publisher, controller, adopted })
+    }
+
+    /// From now on a change of the metadata is a first write to directories that were taken over.
+    pub(super) fn count_changes(&self) {
+        if let Some(adopted) = &self.adopted {
+            adopted.start();
+        }
     }
 }
 
-async fn open_store(
+/// The file of the embedded store.
+pub(crate) fn store_file(config: &BrokerConfig) -> PathBuf {
+    config.log_dirs.first().cloned().unwrap_or_default().join(EMBEDDED_FILE)
+}
+
+/// Opens the store, and fills it with what is taken over from another broker.
+pub(super) async fn open_store(
+    config: &BrokerConfig,
+    disk: Arc<dyn Disk>,
+    clock: &Arc<dyn Clock>,
+    adopted: Option<&Adopted>,
+) -> Result<OpenStore, StartError> {
+    let (store, kind, is_new) = open_kind(config, disk, clock).await?;
+    let Some(Adopted { adoption, first_write }) = adopted else {
+        return Ok(OpenStore { store, kind, is_new, adopted: None });
+    };
+    let keys = Keys::new(CLUSTER_NAME);
+    takeover::write(&*store, &keys, config.node_id, &adoption.plan).await.map_err(AdminError::from)?;
+    let store = AdoptedStore::new(store, Arc::clone(first_write));
+    Ok(OpenStore { store: Arc::clone(&store) as _, kind, is_new: true, adopted: Some(store) })
+}
+
+async fn open_kind(
     config: &BrokerConfig,
     disk: Arc<dyn Disk>,
     clock: &Arc<dyn Clock>,
@@ -74,7 +115,7 @@ async fn open_store(
     match config.metadata {
         MetadataKind::Memory => Ok((Arc::new(MemoryStore::new(Arc::clone(clock))), "memory", true)),
         MetadataKind::Embedded => {
-            let path = config.log_dirs.first().cloned().unwrap_or_default().join(EMBEDDED_FILE);
+            let path = store_file(config);
             let is_new = !disk.exists(&path);
             let clock = Arc::clone(clock);
             let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(disk, &path, clock));

@@ -1,11 +1,12 @@
 //! The broker: builds the services, wires them, shuts them down.
 //!
 //! ```text
-//!  start   bind sockets ─▶ lock log directories ─▶ metadata store ─▶ recover logs ─▶ register ─▶ replicas ─▶ serve
+//!  start   bind sockets ─▶ lock log directories ─▶ adopt? ─▶ metadata store ─▶ recover logs ─▶ register ─▶ replicas ─▶ serve
 //!  stop    not ready ─▶ accept no more, answer what is in flight ─▶ deregister ─▶ flush, clean marker
 //! ```
 //! Sockets come first: a port that is taken is found before anything on the disk is touched.
 
+mod adoption;
 mod cluster;
 mod dynamic;
 mod maintenance;
@@ -24,6 +25,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Pages};
+use crate::adopt::note::Wishes;
+use crate::adopt::AdoptError;
 use crate::api::{FetchSessionCache, Loggers, ProducerIds, Services, Waiting};
 use crate::config::{BrokerConfig, ConfigOverrides};
 use crate::controller::{AdminError, BrokerRegistration};
@@ -47,6 +50,7 @@ use crate::time::{Clock, SystemClock};
 use cluster::Cluster;
 use dynamic::DynamicLimits;
 use maintenance::Maintenance;
+pub(crate) use cluster::store_file;
 use sockets::{SocketError, Sockets};
 
 /// How long a stop waits for requests in flight.
@@ -69,6 +73,8 @@ pub enum StartError {
     Directory(#[from] DirectoryError),
     #[error("the log directory {} holds the metadata and is offline: {reason}", path.display())]
     MetadataOffline { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Adopt(#[from] AdoptError),
     #[error(transparent)]
     Logs(#[from] LoadError),
     #[error(transparent)]
@@ -121,8 +127,9 @@ impl State {
 }
 
 impl Broker {
-    /// Starts a broker; it serves when this returns. `loggers` are those of the process.
-    pub async fn start(config: BrokerConfig, loggers: Loggers) -> Result<Self, StartError> {
+    /// Starts a broker; it serves when this returns. `loggers` are those of the process; `wishes` are about another
+    /// broker's directories, should these be such.
+    pub async fn start(config: BrokerConfig, wishes: Wishes, loggers: Loggers) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let config = Arc::new(config);
         let state = Arc::new(State(AtomicU8::new(BrokerState::Starting as u8)));
@@ -138,8 +145,10 @@ impl Broker {
         check_metadata_directory(&config, &directories)?;
         let (background, stop_background) = (TaskTracker::new(), CancellationToken::new());
         let formatted_for = directories.cluster_id().map(str::to_owned);
+        let adopted = adoption::begin(&config, &disk, &directories, wishes).await?;
+        let store = cluster::open_store(&config, disk, &clock, adopted.as_ref()).await?;
         let cluster =
-            Cluster::open(&config, disk, &clock, formatted_for.as_deref(), &background, &stop_background).await?;
+            Cluster::open(&config, store, formatted_for.as_deref(), &background, &stop_background).await?;
         directories.format(&cluster.id)?;
 
         state.set(BrokerState::Recovery);
@@ -155,6 +164,7 @@ impl Broker {
         cluster.controller.assign_directories(&misplaced).await?;
         cluster.controller.renew_leader_epochs().await?;
         cluster.controller.collect_orphans().await?;
+        cluster.count_changes();
 
         let quotas = QuotaManager::new(quota_windows(&config), Arc::clone(&clock));
         quotas.follow(&cluster.publisher);

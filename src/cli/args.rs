@@ -6,6 +6,8 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use super::telemetry::LogOptions;
+use crate::adopt::note::Wishes;
+use crate::adopt::topic_configs;
 use crate::config::Sources;
 
 const AFTER_HELP: &str = "\
@@ -23,6 +25,9 @@ pub(super) struct Arguments {
     pub options: ConfigOptions,
 
     #[command(flatten)]
+    pub adopt: AdoptOptions,
+
+    #[command(flatten)]
     pub log: LogOptions,
 
     #[command(subcommand)]
@@ -33,6 +38,43 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Print every key with its value, its source and what it means, and exit.
     Config,
+
+    /// Say what would be taken over from the Kafka that was stopped on these log directories, and what would not.
+    ///
+    /// Without --dry-run, --adopt-configs and --adopt-open are remembered: the next start takes over with them.
+    Adopt {
+        /// Leave everything as it is.
+        #[arg(long)]
+        dry_run: bool,
+
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How a Kafka's directory is taken over.
+#[derive(Args, Debug)]
+pub(super) struct AdoptOptions {
+    /// What the topics of a Kafka with ZooKeeper are configured to: the output of `kafka-topics.sh --describe` or of
+    /// `kafka-configs.sh --describe --entity-type topics`.
+    #[arg(long, value_name = "FILE", global = true)]
+    adopt_configs: Option<PathBuf>,
+
+    /// Take a Kafka's directory over although its ACLs, users and tokens will restrict nobody.
+    #[arg(long, global = true)]
+    adopt_open: bool,
+}
+
+impl AdoptOptions {
+    /// Reads the file.
+    pub(super) fn wishes(&self) -> anyhow::Result<Wishes> {
+        let read = |path: &PathBuf| -> anyhow::Result<_> {
+            let text = crate::io::read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
+            topic_configs::parse(&text).with_context(|| path.display().to_string())
+        };
+        Ok(Wishes { topic_configs: self.adopt_configs.as_ref().map(read).transpose()?, open: self.adopt_open })
+    }
 }
 
 /// Where the configuration comes from.

@@ -1,5 +1,6 @@
 //! The command line: arguments, where the configuration comes from, what goes to stderr.
 
+mod adopt;
 mod args;
 mod serve;
 mod show_config;
@@ -15,7 +16,10 @@ use args::{Arguments, Command};
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        None => serve::run(&arguments.options, &arguments.log),
+        None => serve::run(&arguments.options, &arguments.adopt, &arguments.log),
+        Some(Command::Adopt { dry_run, json }) => {
+            adopt::run(&arguments.options, &arguments.adopt, dry_run, json)
+        }
         Some(Command::Config) => show_config::run(&arguments.options),
     };
     match done {

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use super::args::ConfigOptions;
+use super::args::{AdoptOptions, ConfigOptions};
 use super::telemetry::{self, LogOptions};
 use crate::broker::Broker;
 use crate::config;
@@ -17,9 +17,10 @@ use crate::io::raise_open_file_limit;
 /// How long what still runs on threads may take once the broker has stopped.
 const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
-pub(super) fn run(options: &ConfigOptions, log: &LogOptions) -> anyhow::Result<()> {
+pub(super) fn run(options: &ConfigOptions, adopt: &AdoptOptions, log: &LogOptions) -> anyhow::Result<()> {
     let (log_guard, loggers) = telemetry::init(log, |name| std::env::var(name).ok())?;
     let loaded = config::load(&options.sources()?)?;
+    let wishes = adopt.wishes()?;
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
@@ -30,7 +31,7 @@ pub(super) fn run(options: &ConfigOptions, log: &LogOptions) -> anyhow::Result<(
     let result = runtime.block_on(async {
         let mut stop = StopSignals::listen().context("cannot listen for signals")?;
         let broker = tokio::select! {
-            started = Broker::start(loaded.config, loggers) => started?,
+            started = Broker::start(loaded.config, wishes, loggers) => started?,
             name = stop.next() => {
                 warn!(signal = name, "stopped while starting");
                 drop(log_guard);

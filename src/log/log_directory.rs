@@ -72,6 +72,8 @@ pub struct LogDirectory {
     id: DirectoryId,
     health: Arc<DirectoryHealth>,
     cluster_id: Option<String>,
+    /// The version of its `meta.properties` as it was found; 0 is ZooKeeper's, or none.
+    meta_version: u32,
     /// `meta.properties` says all of this, in its present version.
     is_formatted: bool,
     clean_shutdown: Option<CleanShutdown>,
@@ -105,6 +107,7 @@ impl LogDirectory {
             id: meta.directory_id.unwrap_or_else(|| DirectoryId(ids::random_uuid())),
             is_formatted: meta.version == 1 && meta.directory_id.is_some(),
             cluster_id: meta.cluster_id,
+            meta_version: meta.version,
             health: DirectoryHealth::new(path.to_path_buf(), on_offline),
             path: path.to_path_buf(),
             disk,
@@ -127,6 +130,11 @@ impl LogDirectory {
 
     pub fn health(&self) -> &Arc<DirectoryHealth> {
         &self.health
+    }
+
+    /// Whether it was a broker's that ran with ZooKeeper.
+    pub fn is_zookeepers(&self) -> bool {
+        self.meta_version == 0 && self.cluster_id.is_some()
     }
 
     /// The cluster it belongs to; `None` for a new one.
@@ -312,6 +320,11 @@ impl LogDirectories {
         &self.online
     }
 
+    /// Those that could not be opened, and why.
+    pub fn failed(&self) -> &[(PathBuf, String)] {
+        &self.failed
+    }
+
     /// Why the directory at `path` could not be opened, if it could not.
     pub fn failure(&self, path: &Path) -> Option<&str> {
         self.failed.iter().find(|(failed, _)| failed == path).map(|(_, reason)| reason.as_str())
@@ -319,11 +332,12 @@ impl LogDirectories {
 
     /// The directories are another broker's, which can be started on them again until the first write; `note` is a file
     /// that says so.
-    pub fn await_first_write(&self, note: PathBuf) {
-        let Some(first) = self.online.first() else { return };
+    pub fn await_first_write(&self, note: PathBuf) -> Option<Arc<FirstWrite>> {
+        let first = self.online.first()?;
         let paths = self.online.iter().map(|directory| directory.path.clone()).collect();
         let first_write = FirstWrite::awaited(Arc::clone(&first.disk), paths, note);
         self.online.iter().for_each(|directory| directory.health.await_first_write(Arc::clone(&first_write)));
+        Some(first_write)
     }
 
     /// Writes `meta.properties` where it is missing, or was ZooKeeper's.

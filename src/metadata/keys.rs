@@ -12,6 +12,9 @@
 //!                   configs/groups/<id>            overrides of one group
 //!                   configs/client-metrics/<name>  a subscription to clients' metrics
 //!                   quotas/...                     limits of some clients: { "producer_byte_rate": 1024.0 } (see `quotas`)
+//!                   acls/<id>                      AclValue: kept for the day that it is honoured
+//!                   users/<name>/<mechanism>       ScramValue: likewise
+//!                   tokens/<id>                    TokenValue: likewise
 //!                   producer_ids                   ProducerIdsValue
 //!                   features                       finalized levels: { "metadata.version": 30 }
 //! ```
@@ -19,11 +22,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::key_text::{escape, unescape};
 use super::quotas::QuotaEntity;
 use super::store::KeyRange;
-use crate::ids::{BrokerId, PartitionIndex, TopicId, TopicName};
+use crate::ids::{BrokerId, PartitionIndex, TopicId, TopicName, uuid_from_base64, uuid_to_base64};
 
 const DEFAULT_BROKER: &str = "default";
 
@@ -49,6 +53,10 @@ pub enum Key {
     Partition(TopicId, PartitionIndex),
     Config(ConfigResource),
     Quota(QuotaEntity),
+    Acl(Uuid),
+    /// A user's credential for one mechanism, as SASL names it.
+    User(Arc<str>, Arc<str>),
+    Token(Arc<str>),
     ProducerIds,
     Features,
 }
@@ -86,6 +94,9 @@ impl Keys {
                 format!("{prefix}configs/client-metrics/{}", escape(name))
             }
             Key::Quota(entity) => format!("{prefix}quotas/{}", entity.key_path()),
+            Key::Acl(id) => format!("{prefix}acls/{}", uuid_to_base64(*id)),
+            Key::User(name, mechanism) => format!("{prefix}users/{}/{}", escape(name), escape(mechanism)),
+            Key::Token(id) => format!("{prefix}tokens/{}", escape(id)),
             Key::ProducerIds => format!("{prefix}producer_ids"),
             Key::Features => format!("{prefix}features"),
         })
@@ -112,6 +123,15 @@ impl Keys {
                 let topic_id: TopicId = topic.parse().ok()?;
                 (topic_id.to_string() == topic).then_some(Key::Partition(topic_id, number(partition)?))
             }
+            "acls" => {
+                let id = uuid_from_base64(rest)?;
+                (uuid_to_base64(id) == rest).then_some(Key::Acl(id))
+            }
+            "users" => {
+                let (name, mechanism) = rest.split_once('/')?;
+                Some(Key::User(unescape(name)?.into(), unescape(mechanism)?.into()))
+            }
+            "tokens" => Some(Key::Token(unescape(rest)?.into())),
             "quotas" => Some(Key::Quota(QuotaEntity::from_key_path(rest)?)),
             "configs" => match rest.split_once('/')? {
                 ("topics", name) => Some(Key::Config(ConfigResource::Topic(topic_name(name)?))),
@@ -158,6 +178,9 @@ mod tests {
             Key::Config(ConfigResource::Group("a/b <c>".into())),
             Key::Config(ConfigResource::ClientMetrics("all".into())),
             Key::Quota(QuotaEntity::Client(EntityName::Default)),
+            Key::Acl(random_uuid()),
+            Key::User("a/b".into(), "SCRAM-SHA-256".into()),
+            Key::Token("t".into()),
             Key::ProducerIds,
             Key::Features,
         ] {

@@ -38,6 +38,38 @@ pub struct ProducerIdsValue {
     pub next: i64,
 }
 
+/// `acls/<id>`: an access control entry in the numbers of Kafka's protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclValue {
+    pub resource_type: i8,
+    pub resource_name: String,
+    pub pattern_type: i8,
+    pub principal: String,
+    pub host: String,
+    pub operation: i8,
+    pub permission_type: i8,
+}
+
+/// `users/<name>/<mechanism>`: a SCRAM credential; bytes are hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScramValue {
+    pub salt: String,
+    pub stored_key: String,
+    pub server_key: String,
+    pub iterations: i32,
+}
+
+/// `tokens/<id>`: a delegation token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenValue {
+    pub owner: String,
+    pub requester: String,
+    pub renewers: Vec<String>,
+    pub issue_timestamp: i64,
+    pub max_timestamp: i64,
+    pub expiration_timestamp: i64,
+}
+
 /// `features`: finalized feature levels.
 pub type FeaturesValue = BTreeMap<String, i16>;
 

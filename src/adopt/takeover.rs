@@ -1,0 +1,128 @@
+//! Writing a plan into the metadata store.
+//!
+//! Everything goes in transactions of a bounded size, in any order. What makes it count comes last and elsewhere: the
+//! cluster's id, without which a store is empty. A crash in between leaves the note that another broker's directory is
+//! being taken over, and the next start begins anew.
+
+use bytes::Bytes;
+
+use super::metadata_records::{AclRecord, ScramRecord, TokenRecord};
+use super::plan::{Plan, PlannedTopic};
+use crate::ids::{BrokerId, LeaderEpoch};
+use crate::metadata::keys::{Key, Keys};
+use crate::metadata::store::{MAX_TXN_BYTES, MAX_TXN_OPERATIONS, MetadataStore, Operation, Revision, StoreError, Txn};
+use crate::metadata::values::{self, AclValue, PartitionValue, ProducerIdsValue, ScramValue, TokenValue, TopicValue};
+use crate::metadata::{LeaderRecoveryState, PartitionImage};
+
+/// Empties the store and fills it with what the plan says; how many keys.
+pub async fn write(
+    store: &dyn MetadataStore,
+    keys: &Keys,
+    node: BrokerId,
+    plan: &Plan,
+) -> Result<usize, StoreError> {
+    store.txn(Txn::of(vec![Operation::Delete(keys.all())])).await?;
+    let mut batch = Vec::new();
+    let (mut size_bytes, mut count) = (0, 0);
+    for (key, value) in entries(node, plan) {
+        let put = Operation::put(keys.encode(&key), value);
+        let put_bytes = Txn::of(vec![put.clone()]).size_bytes();
+        if batch.len() == MAX_TXN_OPERATIONS || size_bytes + put_bytes > MAX_TXN_BYTES {
+            store.txn(Txn::of(std::mem::take(&mut batch))).await?;
+            size_bytes = 0;
+        }
+        size_bytes += put_bytes;
+        batch.push(put);
+        count += 1;
+    }
+    if !batch.is_empty() {
+        store.txn(Txn::of(batch)).await?;
+    }
+    Ok(count)
+}
+
+/// Every key and its value, made one at a time.
+fn entries(node: BrokerId, plan: &Plan) -> impl Iterator<Item = (Key, Bytes)> {
+    let partitions = plan.topics.iter().flat_map(move |topic| partitions(node, topic));
+    let topics = plan.topics.iter().map(|topic| {
+        let value = TopicValue { id: topic.id.to_string(), partitions: topic.partition_count };
+        (Key::Topic(topic.name.as_str().into()), values::encode(&value))
+    });
+    let configs = plan.configs.iter().map(|(resource, settings)| {
+        (Key::Config(resource.clone()), values::encode(settings))
+    });
+    let quotas = plan.quotas.iter().map(|(entity, limits)| (Key::Quota(entity.clone()), values::encode(limits)));
+    let producer_ids = ProducerIdsValue { next: plan.next_producer_id };
+    partitions
+        .chain(topics)
+        .chain(configs)
+        .chain(quotas)
+        .chain(plan.scram.iter().map(scram))
+        .chain(plan.acls.iter().map(acl))
+        .chain(plan.tokens.iter().map(token))
+        .chain(std::iter::once((Key::ProducerIds, values::encode(&producer_ids))))
+}
+
+fn partitions(node: BrokerId, topic: &PlannedTopic) -> impl Iterator<Item = (Key, Bytes)> {
+    topic.partitions.iter().map(move |planned| {
+        let image = PartitionImage {
+            replicas: vec![node],
+            directories: vec![planned.directory],
+            isr: vec![node],
+            elr: Vec::new(),
+            last_known_elr: Vec::new(),
+            leader: Some(node),
+            // The registration of this start takes the next one before it leads.
+            leader_epoch: LeaderEpoch(planned.leader_epoch.0),
+            partition_epoch: Revision(0),
+            leader_recovery_state: LeaderRecoveryState::Recovered,
+            adding: Vec::new(),
+            removing: Vec::new(),
+        };
+        (Key::Partition(topic.id, planned.partition), values::encode(&PartitionValue::from(&image)))
+    })
+}
+
+fn scram(record: &ScramRecord) -> (Key, Bytes) {
+    let mechanism = match record.mechanism {
+        1 => "SCRAM-SHA-256".to_owned(),
+        2 => "SCRAM-SHA-512".to_owned(),
+        other => other.to_string(),
+    };
+    let value = ScramValue {
+        salt: hexadecimal(&record.salt),
+        stored_key: hexadecimal(&record.stored_key),
+        server_key: hexadecimal(&record.server_key),
+        iterations: record.iterations,
+    };
+    (Key::User(record.user.as_str().into(), mechanism.into()), values::encode(&value))
+}
+
+fn acl(record: &AclRecord) -> (Key, Bytes) {
+    let value = AclValue {
+        resource_type: record.resource_type,
+        resource_name: record.resource_name.clone(),
+        pattern_type: record.pattern_type,
+        principal: record.principal.clone(),
+        host: record.host.clone(),
+        operation: record.operation,
+        permission_type: record.permission_type,
+    };
+    (Key::Acl(record.id), values::encode(&value))
+}
+
+fn token(record: &TokenRecord) -> (Key, Bytes) {
+    let value = TokenValue {
+        owner: record.owner.clone(),
+        requester: record.requester.clone(),
+        renewers: record.renewers.clone(),
+        issue_timestamp: record.issue_timestamp,
+        max_timestamp: record.max_timestamp,
+        expiration_timestamp: record.expiration_timestamp,
+    };
+    (Key::Token(record.id.as_str().into()), values::encode(&value))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
