@@ -61,6 +61,19 @@ if [ ! -f ".cache/kafka-$KAFKA_CLI_VERSION/.ok" ]; then
   touch ".cache/kafka-$KAFKA_CLI_VERSION/.ok"
 fi
 
+# Older Kafkas, whose directories are taken over.
+for version in 3.9.1 2.8.2; do
+  if [ "$ALL" = --all ] && [ ! -f ".cache/kafka-$version/.ok" ]; then
+    say "fetching Kafka $version"
+    quietly "kafka-$version" mvn -q -B -f kafka-cli/pom.xml -Dkafka.version="$version" dependency:copy-dependencies \
+      -DincludeScope=runtime -DoutputDirectory="$PWD/.cache/kafka-$version/lib"
+    # One binding of slf4j: that of log4j 2.
+    rm -f .cache/kafka-"$version"/lib/slf4j-reload4j-*.jar .cache/kafka-"$version"/lib/slf4j-log4j12-*.jar
+    rm -f .cache/kafka-"$version"/lib/log4j-1.2.17.jar .cache/kafka-"$version"/lib/reload4j-*.jar
+    touch ".cache/kafka-$version/.ok"
+  fi
+done
+
 if ! fresh go go; then
   say "building the Go clients"
   quietly go go build -C go -o "$PWD/.cache/go/clients" .

@@ -26,6 +26,8 @@ pub struct Node {
     home: TempDir,
     log_dir: PathBuf,
     child: Option<Child>,
+    /// Beside a Kafka that needs one.
+    zookeeper: Option<Child>,
     ready_after: Duration,
     /// Soft and hard limit on open files, as `ulimit -n` takes them; none: those of this process.
     open_files: Option<(u64, u64)>,
@@ -78,7 +80,7 @@ impl Node {
         }
         fs::write(home.path().join("server.properties"), peer::to_text(&all)).expect("a properties file");
         let ready_after = Duration::ZERO;
-        let mut node = Self { peer, port, other_port, home, log_dir, child: None, ready_after, open_files };
+        let mut node = Self { peer, port, other_port, home, log_dir, child: None, zookeeper: None, ready_after, open_files };
         node.run();
         node
     }
@@ -86,6 +88,10 @@ impl Node {
     /// Starts the process again on the same directory and ports, and waits until it answers.
     pub fn run(&mut self) {
         assert!(self.child.is_none(), "still running");
+        if let Peer::OldKafka { version, zookeeper: true } = self.peer {
+            let mut zookeeper = peer::zookeeper(version, self.home.path(), self.other_port);
+            self.zookeeper = Some(zookeeper.spawn().expect("ZooKeeper starts"));
+        }
         let begin = Instant::now();
         let mut command = peer::command(self.peer, &self.properties_file(), &self.output_file(), self.open_files);
         self.child = Some(command.spawn().expect("the broker starts"));
@@ -110,7 +116,22 @@ impl Node {
         let mut child = self.child.take().expect("a running broker");
         let pid = Pid::from_child(&child);
         kill_process(pid, Signal::TERM).expect("a signal");
-        within(STOP_LIMIT, "the broker stops on SIGTERM", || child.try_wait().expect("a status"))
+        let status = within(STOP_LIMIT, "the broker stops on SIGTERM", || child.try_wait().expect("a status"));
+        self.kill_zookeeper();
+        status
+    }
+
+    /// The next start is another kind of broker's, on the same files and properties.
+    pub fn hand_over_to(&mut self, peer: Peer) {
+        assert!(self.child.is_none(), "still running");
+        self.peer = peer;
+    }
+
+    fn kill_zookeeper(&mut self) {
+        if let Some(mut zookeeper) = self.zookeeper.take() {
+            let _ = zookeeper.kill();
+            let _ = zookeeper.wait();
+        }
     }
 
     /// Stops in good order and starts again.
@@ -243,6 +264,7 @@ impl Drop for Node {
             let _ = child.kill();
             let _ = child.wait();
         }
+        self.kill_zookeeper();
         if std::thread::panicking() {
             let output = self.output();
             let lines: Vec<&str> = output.lines().collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::tool::{cache_dir, crate_dir, java, kafka_class_path, kafka_java};
+use crate::tool::{cache_dir, class_path_of, crate_dir, java, kafka_class_path, kafka_java};
 
 /// The broker under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Peer {
     Ottla,
     /// Apache Kafka itself (`OTTLA_COMPAT_PEER=kafka`), to prove that a test asks for Kafka's behaviour.
     Kafka,
+    /// An older Kafka, whose directory is taken over: its version, and whether it runs with a ZooKeeper.
+    OldKafka { version: &'static str, zookeeper: bool },
 }
 
 impl Peer {
@@ -84,6 +86,11 @@ pub(crate) fn command(peer: Peer, properties: &Path, output: &Path, open_files: 
             command.args(KAFKA_JVM).arg("-cp").arg(kafka_class_path()).arg("kafka.Kafka").arg(properties);
             command
         }
+        Peer::OldKafka { version, .. } => {
+            let mut command = kafka_java("-Xmx512M");
+            command.arg("-cp").arg(class_path_of(version)).arg("kafka.Kafka").arg(properties);
+            command
+        }
     };
     if let Some((soft, hard)) = open_files {
         command = limited(&command, soft, hard);
@@ -116,7 +123,13 @@ pub(crate) fn base_properties(peer: Peer, port: u16, other_port: u16, log_dir: &
             own("listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
             own("admin.listeners", format!("127.0.0.1:{other_port}")),
         ]),
-        Peer::Kafka => properties.extend([
+        Peer::OldKafka { zookeeper: true, .. } => properties.extend([
+            own("broker.id", "1".into()),
+            own("zookeeper.connect", format!("127.0.0.1:{other_port}")),
+            own("listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
+            own("offsets.topic.replication.factor", "1".into()),
+        ]),
+        Peer::Kafka | Peer::OldKafka { .. } => properties.extend([
             own("node.id", "1".into()),
             own("process.roles", "broker,controller".into()),
             own("listeners", format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{other_port}")),
@@ -138,7 +151,7 @@ pub(crate) fn set_property(peer: Peer, properties: &mut Vec<(String, String)>, k
     let controller =
         before.as_ref().and_then(|before| before.split(',').find(|part| part.starts_with("CONTROLLER:")));
     let value = match controller {
-        Some(controller) if peer == Peer::Kafka => format!("{value},{controller}"),
+        Some(controller) if peer != Peer::Ottla => format!("{value},{controller}"),
         _ => value.to_owned(),
     };
     properties.push((key.to_owned(), value));
@@ -146,8 +159,11 @@ pub(crate) fn set_property(peer: Peer, properties: &mut Vec<(String, String)>, k
 
 /// Kafka starts on a formatted directory only; the formatting is done once and copied from then on.
 pub(crate) fn prepare_log_dir(peer: Peer, log_dir: &Path) {
-    if peer == Peer::Ottla || log_dir.join("meta.properties").exists() {
+    if matches!(peer, Peer::Ottla | Peer::OldKafka { zookeeper: true, .. }) || log_dir.join("meta.properties").exists() {
         return;
+    }
+    if let Peer::OldKafka { version, .. } = peer {
+        return format(peer, class_path_of(version), log_dir);
     }
     fs::create_dir_all(log_dir).expect("a log directory");
     for file in fs::read_dir(formatted_template()).expect("the template").flatten() {
@@ -165,17 +181,36 @@ pub fn formatted_template() -> &'static Path {
         }
         let work = tempfile::tempdir_in(cache_dir()).expect("a directory");
         let log_dir = work.path().join("log");
-        let properties = work.path().join("server.properties");
-        fs::write(&properties, to_text(&base_properties(Peer::Kafka, 9092, 9093, &log_dir))).expect("a file");
-        let mut format = kafka_java("-Xmx128M");
-        format.arg("-cp").arg(kafka_class_path()).arg("kafka.tools.StorageTool");
-        format.args(["format", "-t", FORMATTED_CLUSTER_ID, "-c"]).arg(&properties);
-        let output = format.output().expect("java runs");
-        assert!(output.status.success(), "kafka-storage format: {}", String::from_utf8_lossy(&output.stderr));
+        format(Peer::Kafka, kafka_class_path(), &log_dir);
         // Another test process may have been quicker; either result serves.
         let _ = fs::rename(&log_dir, &home);
         home
     })
+}
+
+/// What `kafka-storage format` makes of a log directory.
+fn format(peer: Peer, class_path: PathBuf, log_dir: &Path) {
+    let work = tempfile::tempdir_in(cache_dir()).expect("a directory");
+    let properties = work.path().join("server.properties");
+    fs::write(&properties, to_text(&base_properties(peer, 9092, 9093, log_dir))).expect("a file");
+    let mut format = kafka_java("-Xmx128M");
+    format.arg("-cp").arg(class_path).arg("kafka.tools.StorageTool");
+    format.args(["format", "-t", FORMATTED_CLUSTER_ID, "-c"]).arg(&properties);
+    let output = format.output().expect("java runs");
+    assert!(output.status.success(), "kafka-storage format: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The ZooKeeper that goes with an old Kafka, its data in `home`.
+pub(crate) fn zookeeper(version: &str, home: &Path, port: u16) -> Command {
+    let config = home.join("zookeeper.properties");
+    let text = format!("dataDir={}\nclientPort={port}\nadmin.enableServer=false\n", home.join("zookeeper").display());
+    fs::write(&config, text).expect("a file");
+    let log = OpenOptions::new().create(true).append(true).open(home.join("zookeeper.txt")).expect("a file");
+    let mut command = kafka_java("-Xmx256M");
+    command.arg("-cp").arg(class_path_of(version));
+    command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(config);
+    command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
+    command
 }
 
 /// The cluster id in [`formatted_template`].

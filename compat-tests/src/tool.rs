@@ -120,8 +120,13 @@ pub fn java() -> Command {
 
 /// The jars of Kafka's broker, tools and Java client.
 pub fn kafka_class_path() -> PathBuf {
-    let lib = cache_dir().join(format!("kafka-{KAFKA_VERSION}/lib"));
-    assert!(lib.is_dir(), "{} is missing: run compat-tests/setup.sh", lib.display());
+    class_path_of(KAFKA_VERSION)
+}
+
+/// The jars of a version of Kafka: others than [`KAFKA_VERSION`] come with `setup.sh --all`.
+pub(crate) fn class_path_of(version: &str) -> PathBuf {
+    let lib = cache_dir().join(format!("kafka-{version}/lib"));
+    assert!(lib.is_dir(), "{} is missing: run compat-tests/setup.sh --all", lib.display());
     lib.join("*")
 }
 

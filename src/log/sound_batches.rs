@@ -9,6 +9,8 @@ use crate::protocol::batch::{BatchError, BatchHeader, HEADER_BYTES, LOG_OVERHEAD
 
 /// The window of recovery.
 const WINDOW_BYTES: usize = 1 << 20;
+/// Offset, size, checksum, magic, attributes, lengths of key and value: the least that a message of v0 has.
+const OLD_HEADER_BYTES: usize = LOG_OVERHEAD_BYTES + 14;
 /// From here on the checksum covers a batch: behind base offset, length, epoch, magic and the checksum itself.
 const CHECKED_FROM: usize = LOG_OVERHEAD_BYTES + 9;
 
@@ -46,7 +48,13 @@ impl<'a> SoundBatches<'a> {
         if left == 0 {
             return Ok(None);
         }
-        let header = BatchHeader::read(self.bytes(HEADER_BYTES)?).map_err(corrupt)?;
+        let header = match BatchHeader::read(self.bytes(HEADER_BYTES)?) {
+            Err(BatchError::Magic(magic)) if self.is_old_message()? => {
+                let reason = format!("a sound message of format v{magic}, which is not served");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
+            }
+            header => header.map_err(corrupt)?,
+        };
         let size_bytes = header.size_bytes();
         if size_bytes as u64 > left {
             return Err(corrupt(BatchError::Truncated { needed: size_bytes, available: left as usize }));
@@ -71,6 +79,21 @@ impl<'a> SoundBatches<'a> {
             Some(bytes) if batch.position >= self.window_at => Ok(Cow::Borrowed(bytes)),
             _ => batch_scan::read_whole(self.file, batch).map(Cow::Owned),
         }
+    }
+
+    /// Whether a whole message of format v0 or v1 lies at the position, checksum and all: that is no damage, and nothing
+    /// to be cut.
+    fn is_old_message(&mut self) -> io::Result<bool> {
+        let &[.., s0, s1, s2, s3, c0, c1, c2, c3] = self.bytes(LOG_OVERHEAD_BYTES + 4)? else { return Ok(false) };
+        let (size, crc) = (i32::from_be_bytes([s0, s1, s2, s3]), u32::from_be_bytes([c0, c1, c2, c3]));
+        let size = LOG_OVERHEAD_BYTES + usize::try_from(size).unwrap_or(0);
+        if !(OLD_HEADER_BYTES..=WINDOW_BYTES).contains(&size) {
+            return Ok(false);
+        }
+        let message = self.bytes(size)?;
+        let mut computed = flate2::Crc::new();
+        computed.update(message.get(LOG_OVERHEAD_BYTES + 4..).unwrap_or_default());
+        Ok(message.len() == size && computed.sum() == crc)
     }
 
     /// Undoes the last step: its batch is sound, but has no business here.
@@ -106,5 +129,54 @@ impl<'a> SoundBatches<'a> {
             at += wanted;
         }
         Ok(crc)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::path::Path;
+
+    use super::*;
+    use crate::io::sim::SimDisk;
+    use crate::io::{Disk, OpenMode};
+
+    /// What reading the bytes from their beginning ends with.
+    fn outcome(bytes: &[u8]) -> io::Result<Option<PlacedBatch>> {
+        let disk = SimDisk::new(0);
+        disk.create_directory(Path::new("data")).unwrap();
+        let file = disk.open(Path::new("data/0.log"), OpenMode::Create).unwrap();
+        file.write_all_at(&[IoSlice::new(bytes)], 0).unwrap();
+        SoundBatches::new(&*file, 0, bytes.len() as u64).next()
+    }
+
+    /// A message with a key and a value, as Kafka 0.8 to 0.10 wrote them.
+    fn old_message(magic: u8) -> Vec<u8> {
+        let mut covered = vec![magic, 0];
+        if magic == 1 {
+            covered.extend(1_500_000_000_000_i64.to_be_bytes());
+        }
+        covered.extend([0, 0, 0, 1, b'k', 0, 0, 0, 1, b'v']);
+        let mut crc = flate2::Crc::new();
+        crc.update(&covered);
+        let mut message = 7_i64.to_be_bytes().to_vec();
+        message.extend((covered.len() as i32 + 4).to_be_bytes());
+        message.extend(crc.sum().to_be_bytes());
+        message.extend(covered);
+        message
+    }
+
+    #[test]
+    fn a_sound_message_of_an_old_format_is_no_damage() {
+        for magic in [0, 1] {
+            let mut message = old_message(magic);
+            assert_eq!(outcome(&message).unwrap_err().kind(), io::ErrorKind::Unsupported);
+            message.extend([0; 100]);
+            assert_eq!(outcome(&message).unwrap_err().kind(), io::ErrorKind::Unsupported);
+            message[20] ^= 1;
+            assert_eq!(outcome(&message).unwrap_err().kind(), io::ErrorKind::InvalidData, "damaged");
+            assert_eq!(outcome(&old_message(magic)[..25]).unwrap_err().kind(), io::ErrorKind::InvalidData, "cut");
+        }
+        assert_eq!(outcome(&[0; 4096]).unwrap_err().kind(), io::ErrorKind::InvalidData, "zeros");
     }
 }
