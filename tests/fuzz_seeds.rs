@@ -128,7 +128,7 @@ macro_rules! check_targets {
     };
 }
 
-check_targets!(append, batch, decompress, dispatch, files, frames, header, indexes, recovery, requests);
+check_targets!(adopt, append, batch, decompress, dispatch, files, frames, header, indexes, recovery, requests);
 
 /// Requests that are all refused at the door would find nothing.
 #[test]

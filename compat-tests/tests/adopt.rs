@@ -47,18 +47,23 @@ fn fill(node: &Node) -> Result<(i64, i16)> {
     assert_eq!(wire.delete_records("emptied", 0, 1)?, (0, 1));
     let (id, epoch) = wire.new_producer()?;
     wire.append("orders", 0, &Batch::of_values(&["one", "two"]).from_producer(id, epoch, 0).encode())?;
-    let group = group(node);
     let mut offsets = TopicPartitionList::new();
     for partition in 0..3 {
         offsets.add_partition_offset("orders", partition, Offset::Offset(10 + i64::from(partition)))?;
     }
-    group.commit(&offsets, CommitMode::Sync)?;
+    commit(node, &offsets);
     wire.delete_topic("dropped")?;
     Ok((id, epoch))
 }
 
 fn group(node: &Node) -> BaseConsumer {
     client(&node.bootstrap()).set("group.id", "readers").create().expect("a consumer")
+}
+
+/// A coordinator that is coming to be asks to wait.
+fn commit(node: &Node, offsets: &TopicPartitionList) {
+    let group = group(node);
+    eventually("the offsets are committed", || group.commit(offsets, CommitMode::Sync).ok());
 }
 
 fn see(node: &Node) -> Result<Seen> {
@@ -182,7 +187,7 @@ fn write_on(node: &mut Node, (id, epoch): (i64, i16)) -> Result<()> {
     assert_eq!(wire.topic("new")?.topics[0].error_code, 0, "the metadata is Ottla's own now");
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset("orders", 0, Offset::Offset(end))?;
-    group(node).commit(&offsets, CommitMode::Sync)?;
+    commit(node, &offsets);
     node.terminate();
     let log = node.partition_dir("orders", 0).join("00000000000000000000.log");
     let arguments = ["--deep-iteration", "--print-data-log", "--files", &log.display().to_string()].map(str::to_owned);

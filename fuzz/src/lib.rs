@@ -8,6 +8,7 @@
 //! | `requests`   | a body of any API, served or not                 | what decodes encodes again                          |
 //! | `batch`      | a record batch                                   | the same records in every codec                     |
 //! | `decompress` | compressed data                                  | capped, and back again                              |
+//! | `adopt`      | what a Kafka left, or its tools print            | read or refused; nothing is served that is not here |
 //! | `append`     | what a producer sends to one partition           | in the log whole, or not at all                     |
 //! | `files`      | a small file of a log directory, or a config     | read or refused; written again it reads the same    |
 //! | `indexes`    | an index file                                    | read or refused; what is found was asked for        |
@@ -16,6 +17,7 @@
 //! `fuzz_targets/` hands these functions to libFuzzer. `tests/fuzz_seeds.rs` of the main package holds this file too, and
 //! runs all of them over the seeds and what is made of them.
 
+pub mod adopt;
 pub mod append;
 pub mod batch;
 pub mod decompress;
@@ -34,6 +36,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    ("adopt", adopt::run),
     ("append", append::run),
     ("batch", batch::run),
     ("decompress", decompress::run),

@@ -1,5 +1,5 @@
 //! Seeds: what a broker is sent and what it leaves on its disk, so that a fuzzer need not find the way there. Those of
-//! `batch`, `decompress` and `requests` are Kafka's own bytes and were kept as they are.
+//! `adopt`, `batch`, `decompress` and `requests` are Kafka's own bytes and were kept as they are.
 
 mod requests;
 

@@ -423,3 +423,161 @@ impl QuorumState {
         self.current_voters.iter().flatten().map(|voter| voter.voter_id).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::LeaderEpoch;
+    use crate::io::sim::SimDisk;
+    use crate::protocol::records::{NewRecord, RecordBatchBuilder};
+
+    const LOG_DIR: &str = "data";
+
+    /// A log directory whose metadata log is made of these files.
+    fn disk_with(files: &[(&str, Vec<u8>)]) -> Arc<SimDisk> {
+        let disk = SimDisk::new(0);
+        disk.create_directory(&Path::new(LOG_DIR).join(METADATA_FOLDER)).unwrap();
+        for (name, content) in files {
+            let folder = if *name == BOOTSTRAP_FILE { LOG_DIR.into() } else { Path::new(LOG_DIR).join(METADATA_FOLDER) };
+            let file = disk.open(&folder.join(name), OpenMode::Create).unwrap();
+            file.write_all_at(&[IoSlice::new(content)], 0).unwrap();
+        }
+        disk
+    }
+
+    fn read_from(files: &[(&str, Vec<u8>)]) -> Result<Option<MetadataLog>, MetadataLogError> {
+        read(&*disk_with(files), Path::new(LOG_DIR))
+    }
+
+    #[track_caller]
+    fn check_refused(files: &[(&str, Vec<u8>)], expected: &str) {
+        let error = read_from(files).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    fn batch(builder: RecordBatchBuilder, records: &[(&[u8], &[u8])]) -> Vec<u8> {
+        let mut builder = builder;
+        for &(key, value) in records {
+            let key = (!key.is_empty()).then_some(key);
+            builder.append(&NewRecord { timestamp_ms: 0, key, value: Some(value), headers: &[] });
+        }
+        builder.build().unwrap()
+    }
+
+    fn at_offset(offset: i64, epoch: i32) -> RecordBatchBuilder {
+        RecordBatchBuilder::new(Offset(offset)).leader_epoch(LeaderEpoch(epoch))
+    }
+
+    /// A ProducerIdsRecord, by which one sees how far the reading went.
+    fn block(next: u8) -> Vec<u8> {
+        [&[1, 15, 0][..], &[0; 12], &[0, 0, 0, 0, 0, 0, 0, next], &[0]].concat()
+    }
+
+    /// Batches of one record each, from an offset on.
+    fn segment(from: u8, to: u8) -> Vec<u8> {
+        (from..to).flat_map(|offset| batch(at_offset(offset.into(), 3), &[(&[], &block(offset))])).collect()
+    }
+
+    /// Voters of a LeaderChange of version 0.
+    fn leader_change(offset: i64, epoch: i32, voters: &[u8]) -> Vec<u8> {
+        let mut value = vec![0, 0, 0, 0, 0, 1, voters.len() as u8 + 1];
+        voters.iter().for_each(|voter| value.extend([0, 0, 0, *voter, 0]));
+        value.extend([1, 0]);
+        batch(at_offset(offset, epoch).control(), &[(&[0, 0, 0, 2], &value)])
+    }
+
+    fn quorum(epoch: i32) -> Vec<u8> {
+        format!(r#"{{"leaderId":1,"leaderEpoch":{epoch},"votedId":1,"data_version":1}}"#).into_bytes()
+    }
+
+    fn next(log: &MetadataLog) -> Option<i64> {
+        log.metadata.next_producer_id
+    }
+
+    const FIRST: &str = "00000000000000000000.log";
+    const FIFTH: &str = "00000000000000000005.log";
+
+    #[test]
+    fn segments_follow_each_other() {
+        let log = read_from(&[(FIRST, segment(0, 5)), (FIFTH, segment(5, 9))]).unwrap().unwrap();
+        assert_eq!((next(&log), log.end_offset, log.snapshot), (Some(8), Offset(9), None));
+        check_refused(&[(FIFTH, segment(5, 9))], "goes on at offset 5, and 0 should follow");
+        check_refused(&[(FIRST, segment(0, 4)), (FIFTH, segment(5, 9))], "goes on at offset 5, and 4 should follow");
+    }
+
+    #[test]
+    fn the_newest_snapshot_replaces_what_is_below_it() {
+        let old = ("00000000000000000002-0000000001.checkpoint", segment(40, 41));
+        let new = ("00000000000000000004-0000000002.checkpoint", segment(50, 51));
+        let half = ("00000000000000000008-0000000002.checkpoint.part", vec![1]);
+        let files = [old, new.clone(), half, (FIRST, vec![0; 99]), ("00000000000000000003.log", segment(3, 7))];
+        let log = read_from(&files).unwrap().unwrap();
+        assert_eq!((next(&log), log.end_offset, log.snapshot), (Some(6), Offset(7), Some((Offset(4), 2))));
+        let log = read_from(std::slice::from_ref(&new)).unwrap().unwrap();
+        assert_eq!((next(&log), log.end_offset), (Some(50), Offset(4)), "no log behind it");
+        check_refused(&[new, (FIFTH, segment(5, 9))], "goes on at offset 5, and 4 should follow");
+    }
+
+    #[test]
+    fn only_the_end_of_the_log_may_be_torn() {
+        let mut torn = segment(0, 5);
+        torn.truncate(torn.len() - 3);
+        let log = read_from(&[(FIRST, torn.clone())]).unwrap().unwrap();
+        assert_eq!((next(&log), log.end_offset), (Some(3), Offset(4)));
+        assert!(log.torn_bytes > 0);
+        check_refused(&[(FIRST, torn), (FIFTH, segment(5, 6))], "is damaged at byte");
+        let mut flipped = segment(0, 5);
+        let last = flipped.len() - 2;
+        flipped[last] ^= 1;
+        check_refused(&[(FIRST, flipped)], "CRC-32C");
+    }
+
+    #[test]
+    fn a_directory_that_was_only_formatted_holds_nothing() {
+        assert!(read_from(&[]).unwrap().is_none());
+        let bootstrap = (BOOTSTRAP_FILE, segment(0, 1));
+        assert!(read_from(std::slice::from_ref(&bootstrap)).unwrap().is_none());
+        let empty = ("00000000000000000000-0000000000.checkpoint", leader_change(0, 0, &[1]));
+        assert!(read_from(&[bootstrap, empty]).unwrap().is_none());
+        let scram = [&[1, 11, 0, 2, b'a', 1][..], &[1, 1, 1], &[0, 0, 16, 0], &[0]].concat();
+        let secured = (BOOTSTRAP_FILE, batch(at_offset(0, 0), &[(&[], &scram)]));
+        assert!(read_from(&[secured]).unwrap().unwrap().metadata.is_secured());
+    }
+
+    #[test]
+    fn a_voter_that_knows_of_a_newer_epoch_is_refused_unless_it_is_alone() {
+        let log = |voters: &[u8]| [leader_change(0, 3, voters), segment(1, 3)].concat();
+        let read = |voters: &[u8], epoch| read_from(&[(FIRST, log(voters)), (QUORUM_STATE_FILE, quorum(epoch))]);
+        assert_eq!(read(&[1, 2, 3], 3).unwrap().unwrap().voters, [1, 2, 3]);
+        assert_eq!(read(&[1], 4).unwrap().unwrap().voters, [1]);
+        let error = read(&[1, 2, 3], 4).unwrap_err().to_string();
+        assert!(error.contains("ends in epoch 3, and this node knew of epoch 4: other voters (1, 2, 3)"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_named_with_its_place() {
+        let unknown = batch(at_offset(1, 0), &[(&[], &[1, 77, 0])]);
+        check_refused(&[(FIRST, [segment(0, 1), unknown].concat())], "offset 1: a metadata record of type 77");
+        let control = batch(at_offset(0, 0).control(), &[(&[0, 0, 0, 9], &[0])]);
+        check_refused(&[(FIRST, control)], "offset 0: a control record of type 9");
+        check_refused(&[(FIRST, segment(0, 1)), (QUORUM_STATE_FILE, b"{".to_vec())], "quorum-state is damaged");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(cut in 0..600_usize, flips in prop::collection::vec((0..600_usize, any::<u8>()), 0..4)) {
+            let mut bytes = [leader_change(0, 3, &[1]), segment(1, 6)].concat();
+            for (at, flip) in flips {
+                let at = at % bytes.len();
+                bytes[at] ^= flip;
+            }
+            bytes.truncate(cut);
+            let _ = read_from(&[(FIRST, bytes)]);
+        }
+    }
+}

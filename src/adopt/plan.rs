@@ -1,5 +1,8 @@
 //! What is taken over and what is not: decided from Kafka's metadata and what lies in the directories.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::kafka_metadata::{KafkaMetadata, KafkaPartition, KafkaTopic, resource};
@@ -22,8 +25,6 @@ pub enum PlanError {
     NewerFeatures { found: i16, newest: i16 },
     #[error("topic '{topic}' has a partition {partition}, where 0 to {} may be", MAX_TOPIC_PARTITIONS - 1)]
     PartitionNumber { topic: String, partition: PartitionIndex },
-    #[error("topics '{first}' and '{second}' have the same id {id}")]
-    SameId { id: TopicId, first: String, second: String },
 }
 
 /// All that is taken over, and what is left out.

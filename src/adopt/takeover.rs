@@ -126,3 +126,66 @@ fn token(record: &TokenRecord) -> (Key, Bytes) {
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::adopt::plan::PlannedPartition;
+    use crate::ids::{DirectoryId, TopicId};
+    use crate::metadata::store::range_all;
+    use crate::metadata::{MemoryStore, MetadataImage};
+    use crate::time::ManualClock;
+
+    fn plan() -> Plan {
+        let partition = |partition| PlannedPartition {
+            partition,
+            directory: DirectoryId(Uuid::from_u128(500)),
+            leader_epoch: LeaderEpoch(7),
+        };
+        let topic = |number: u128| PlannedTopic {
+            name: format!("topic-{number}"),
+            id: TopicId(Uuid::from_u128(1000 + number)),
+            partition_count: 12,
+            // The last one stays behind.
+            partitions: (0..11).map(partition).collect(),
+        };
+        let acl = AclRecord {
+            id: Uuid::from_u128(9),
+            resource_type: 2,
+            resource_name: "orders".to_owned(),
+            pattern_type: 3,
+            principal: "User:alice".to_owned(),
+            host: "*".to_owned(),
+            operation: 3,
+            permission_type: 3,
+        };
+        Plan { topics: (0..40).map(topic).collect(), next_producer_id: 5000, acls: vec![acl], ..Plan::default() }
+    }
+
+    async fn image(store: &MemoryStore, keys: &Keys) -> MetadataImage {
+        let (revision, kvs) = range_all(store, keys.all()).await.unwrap();
+        MetadataImage::build(keys, revision, kvs).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_store_holds_what_the_plan_says_and_nothing_else() {
+        let store = MemoryStore::new(ManualClock::at(0));
+        let keys = Keys::new("test");
+        let remains = Operation::put(keys.encode(&Key::Topic("half".into())), "{");
+        store.txn(Txn::of(vec![remains])).await.unwrap();
+        for _ in 0..2 {
+            let count = write(&store, &keys, BrokerId(1), &plan()).await.unwrap();
+            assert_eq!(count, 40 * 12 + 2, "40 topics with 11 partitions, producer ids, an ACL");
+            let image = image(&store, &keys).await;
+            assert_eq!(image.topics().len(), 40);
+            let topic = image.topic("topic-3").unwrap();
+            assert_eq!((topic.partitions.len(), topic.id), (12, TopicId(Uuid::from_u128(1003))));
+            let served = topic.partition(0).unwrap();
+            assert_eq!((&served.isr[..], served.leader_epoch), (&[BrokerId(1)][..], LeaderEpoch(7)));
+            assert!(topic.partition(11).unwrap().replicas.is_empty(), "known by number only");
+            assert!(image.topic("half").is_none());
+        }
+    }
+}

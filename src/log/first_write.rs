@@ -94,3 +94,66 @@ impl fmt::Debug for FirstWrite {
         f.debug_struct("FirstWrite").field("is_awaited", &self.is_awaited()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::io::sim::SimDisk;
+
+    const NOTE: &str = "a/ottla.untouched";
+
+    fn taken_over() -> (Arc<SimDisk>, Arc<FirstWrite>) {
+        let disk = SimDisk::new(0);
+        for directory in ["a", "b"] {
+            disk.create_directory(Path::new(directory)).unwrap();
+            clean_shutdown::write(&*disk, Path::new(directory), None).unwrap();
+        }
+        disk.write_atomically(Path::new(NOTE), b"").unwrap();
+        let first_write = FirstWrite::awaited(Arc::clone(&disk) as _, vec!["a".into(), "b".into()], NOTE.into());
+        (disk, first_write)
+    }
+
+    fn is_clean(disk: &SimDisk, directory: &str) -> bool {
+        clean_shutdown::read(disk, Path::new(directory)).unwrap().is_some()
+    }
+
+    #[test]
+    fn markers_go_then_what_waits_is_written_then_the_note_goes() {
+        let (disk, first_write) = taken_over();
+        let written = Arc::new(AtomicUsize::new(0));
+        let count = {
+            let (written, disk) = (Arc::clone(&written), Arc::clone(&disk));
+            move || {
+                assert!(!is_clean(&disk, "a") && !is_clean(&disk, "b"));
+                assert_eq!(disk.exists(Path::new(NOTE)), written.fetch_add(1, Ordering::Relaxed) == 0);
+                Ok(())
+            }
+        };
+        first_write.in_its_time(count.clone()).unwrap();
+        assert!(first_write.is_awaited() && is_clean(&disk, "a") && is_clean(&disk, "b"));
+        assert_eq!(written.load(Ordering::Relaxed), 0);
+        first_write.begin().unwrap();
+        assert!(!first_write.is_awaited() && !disk.exists(Path::new(NOTE)));
+        first_write.begin().unwrap();
+        assert_eq!(written.load(Ordering::Relaxed), 1, "once");
+        first_write.in_its_time(count).unwrap();
+        assert_eq!(written.load(Ordering::Relaxed), 2, "and from then on at once");
+    }
+
+    #[test]
+    fn a_failure_leaves_it_awaited() {
+        let (disk, first_write) = taken_over();
+        let may_fail = Arc::new(AtomicBool::new(true));
+        let fails = Arc::clone(&may_fail);
+        let write = move || if fails.load(Ordering::Relaxed) { Err(io::Error::other("full")) } else { Ok(()) };
+        first_write.in_its_time(write).unwrap();
+        first_write.begin().unwrap_err();
+        assert!(first_write.is_awaited() && disk.exists(Path::new(NOTE)), "the next start takes over anew");
+        may_fail.store(false, Ordering::Relaxed);
+        first_write.begin().unwrap();
+        assert!(!first_write.is_awaited());
+    }
+}

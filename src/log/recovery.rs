@@ -411,7 +411,8 @@ impl<'a> Recovery<'a> {
         }
         let has_snapshot = self.unsynced_from.is_some() || self.folder.snapshots.contains(&end);
         let LoadRequest { directory, .. } = self.request;
-        if self.epochs_changed {
+        // Another broker's file stays as it is: the same comes of it at any start, and it is written with the next epoch.
+        if self.epochs_changed && !self.request.health.awaits_first_write() {
             let path = directory.path().join(LEADER_EPOCH_CHECKPOINT);
             directory.disk().write_atomically(&path, self.epochs.encode().as_bytes())?;
         }
