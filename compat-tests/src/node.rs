@@ -80,7 +80,8 @@ impl Node {
         }
         fs::write(home.path().join("server.properties"), peer::to_text(&all)).expect("a properties file");
         let ready_after = Duration::ZERO;
-        let mut node = Self { peer, port, other_port, home, log_dir, child: None, zookeeper: None, ready_after, open_files };
+        let mut node =
+            Self { peer, port, other_port, home, log_dir, child: None, zookeeper: None, ready_after, open_files };
         node.run();
         node
     }

@@ -14,7 +14,10 @@ pub enum Peer {
     /// Apache Kafka itself (`OTTLA_COMPAT_PEER=kafka`), to prove that a test asks for Kafka's behaviour.
     Kafka,
     /// An older Kafka, whose directory is taken over: its version, and whether it runs with a ZooKeeper.
-    OldKafka { version: &'static str, zookeeper: bool },
+    OldKafka {
+        version: &'static str,
+        zookeeper: bool,
+    },
 }
 
 impl Peer {
@@ -159,7 +162,9 @@ pub(crate) fn set_property(peer: Peer, properties: &mut Vec<(String, String)>, k
 
 /// Kafka starts on a formatted directory only; the formatting is done once and copied from then on.
 pub(crate) fn prepare_log_dir(peer: Peer, log_dir: &Path) {
-    if matches!(peer, Peer::Ottla | Peer::OldKafka { zookeeper: true, .. }) || log_dir.join("meta.properties").exists() {
+    if matches!(peer, Peer::Ottla | Peer::OldKafka { zookeeper: true, .. })
+        || log_dir.join("meta.properties").exists()
+    {
         return;
     }
     if let Peer::OldKafka { version, .. } = peer {

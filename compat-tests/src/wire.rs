@@ -102,7 +102,7 @@ impl Wire {
         use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
         let topic = MetadataRequestTopic::default().with_name(Some(name(topic)));
         self.call(
-            12,
+            11,
             &MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false),
         )
     }
@@ -183,7 +183,9 @@ impl Wire {
         let partition = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp);
         let topic = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
         let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
-        Ok(self.call(7, &request)?.topics[0].partitions[0].clone())
+        // A Kafka of 2.8 knows no newer version, and no largest timestamp.
+        let version = if timestamp == -3 { 7 } else { 6 };
+        Ok(self.call(version, &request)?.topics[0].partitions[0].clone())
     }
 
     /// Deletes what lies before an offset (-1: everything); returns the error code and the low watermark.

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use ottla_compat_tests::batch::Batch;
-use ottla_compat_tests::librdkafka::{Read, Sender, client, read_all};
+use ottla_compat_tests::librdkafka::{Read, Sender, assign, client, consumer, next, read_all};
 use ottla_compat_tests::tool::{kafka_tool, kafka_tool_at, run};
-use ottla_compat_tests::wait::eventually;
+use ottla_compat_tests::wait::{DEADLINE, eventually};
 use ottla_compat_tests::{Node, Peer, only_ottla, ottla};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
@@ -97,9 +98,45 @@ fn see(node: &Node) -> Result<Seen> {
 fn topic_configs(node: &Node) -> String {
     let describe = ["--describe", "--entity-type", "topics"];
     let shown = run(kafka_tool_at(&node.bootstrap(), "kafka.admin.ConfigCommand", describe), b"").ok();
-    let own = |line: &str| line.split(" sensitive=").next().unwrap_or_default().to_owned();
-    let lines: Vec<_> = shown.lines().filter(|line| line.starts_with("  ")).map(own).collect();
-    lines.join("\n")
+    // Kafka lists the topics in no order.
+    let mut settings = Vec::new();
+    let mut topic = "";
+    for line in shown.lines() {
+        match line.strip_prefix("  ") {
+            Some(setting) => {
+                settings.push(format!("{topic} {}", setting.split(" sensitive=").next().unwrap_or_default()))
+            }
+            None => topic = line,
+        }
+    }
+    settings.sort_unstable();
+    settings.join("\n")
+}
+
+/// A transaction that is committed, and one that nobody ends.
+fn begin_transactions(node: &Node) -> Result<()> {
+    node.wire().create_topic("moves", 1, &[])?;
+    let producer: BaseProducer = client(&node.bootstrap()).set("transactional.id", "mover").create()?;
+    producer.init_transactions(DEADLINE)?;
+    for value in ["committed", "open"] {
+        producer.begin_transaction()?;
+        producer.send(BaseRecord::<str, str>::to("moves").payload(value)).map_err(|(error, _)| error)?;
+        producer.flush(DEADLINE)?;
+        if value == "committed" {
+            producer.commit_transaction(DEADLINE)?;
+        }
+    }
+    Ok(())
+}
+
+/// The open transaction is aborted with the first write: what lies behind it can be read.
+fn the_open_transaction_ends(node: &Node) -> Result<()> {
+    let reader = consumer(&node.bootstrap(), &[("isolation.level", "read_committed")]);
+    assign(&reader, "moves", 0, Offset::Beginning);
+    assert_eq!(next(&reader).value.as_deref(), Some(&b"committed"[..]));
+    node.wire().append("moves", 0, &Batch::of_values(&["later"]).encode())?;
+    assert_eq!(next(&reader).value.as_deref(), Some(&b"later"[..]));
+    Ok(())
 }
 
 /// Every file that a Kafka wrote, with its content.
@@ -190,7 +227,8 @@ fn write_on(node: &mut Node, (id, epoch): (i64, i16)) -> Result<()> {
     commit(node, &offsets);
     node.terminate();
     let log = node.partition_dir("orders", 0).join("00000000000000000000.log");
-    let arguments = ["--deep-iteration", "--print-data-log", "--files", &log.display().to_string()].map(str::to_owned);
+    let arguments =
+        ["--deep-iteration", "--print-data-log", "--files", &log.display().to_string()].map(str::to_owned);
     let shown = run(kafka_tool("org.apache.kafka.tools.DumpLogSegments", arguments), b"").ok();
     assert!(shown.contains("payload: three") && shown.contains("payload: value 0"), "{shown}");
     assert!(!shown.contains("isvalid: false"), "{shown}");
@@ -206,13 +244,16 @@ fn kafka_4_3_is_taken_over_and_given_back() -> Result<()> {
     }
     let mut node = Node::of(Peer::Kafka, |_| (), &[]);
     let producer = fill(&node)?;
+    begin_transactions(&node)?;
     let before = see(&node)?;
     node.terminate();
     let shown = adopt(&node, &["--dry-run", "--json"]).ok();
     assert!(shown.contains("\"name\": \"orders\"") && shown.contains("\"refused\": null"), "{shown}");
     assert!(!node.log_dir().join("ottla.untouched").exists(), "a dry run leaves nothing");
     there_and_back(&mut node, Peer::Kafka, &before)?;
-    write_on(&mut node, producer)
+    write_on(&mut node, producer)?;
+    node.run();
+    the_open_transaction_ends(&node)
 }
 
 #[test]

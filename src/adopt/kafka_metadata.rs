@@ -340,7 +340,8 @@ mod tests {
         assert!(changed.is_recovering);
         assert_eq!(changed.directories.len(), 2);
 
-        let moved = replayed([topic("orders", ORDERS), partition(0), change(|change| change.replicas = Some(vec![1]))]);
+        let moved =
+            replayed([topic("orders", ORDERS), partition(0), change(|change| change.replicas = Some(vec![1]))]);
         assert_eq!(moved.topics[&ORDERS].partitions[&0].directories, Vec::<Uuid>::new());
         let cleared = MetadataRecord::ClearElr(ClearElrRecord { topic: String::new() });
         let metadata =

@@ -121,7 +121,8 @@ impl Files {
         if !disk.exists(folder) {
             return Ok(files);
         }
-        for entry in disk.list(folder).map_err(at(folder))?.into_iter().filter(|entry| entry.kind == EntryKind::File) {
+        for entry in disk.list(folder).map_err(at(folder))?.into_iter().filter(|entry| entry.kind == EntryKind::File)
+        {
             if let Some((end_offset, epoch)) = entry.name.strip_suffix(".checkpoint").and_then(snapshot_name) {
                 files.snapshots.push((end_offset, epoch, entry.name));
             } else if let Some(base_offset) = entry.name.strip_suffix(".log").and_then(|name| digits(name, 20)) {
@@ -443,7 +444,8 @@ mod tests {
         let disk = SimDisk::new(0);
         disk.create_directory(&Path::new(LOG_DIR).join(METADATA_FOLDER)).unwrap();
         for (name, content) in files {
-            let folder = if *name == BOOTSTRAP_FILE { LOG_DIR.into() } else { Path::new(LOG_DIR).join(METADATA_FOLDER) };
+            let folder =
+                if *name == BOOTSTRAP_FILE { LOG_DIR.into() } else { Path::new(LOG_DIR).join(METADATA_FOLDER) };
             let file = disk.open(&folder.join(name), OpenMode::Create).unwrap();
             file.write_all_at(&[IoSlice::new(content)], 0).unwrap();
         }

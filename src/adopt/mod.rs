@@ -24,6 +24,7 @@ pub mod report;
 pub mod survey;
 pub mod takeover;
 pub mod topic_configs;
+pub mod transactions;
 pub mod zookeeper;
 
 use std::io;
@@ -81,7 +82,8 @@ impl Adoption {
         wishes: Wishes,
     ) -> Result<Option<Self>, AdoptError> {
         let Some(first) = config.log_dirs.first() else { return Ok(None) };
-        let before = note::read(&**disk, first).map_err(|source| AdoptError::Note { path: note::path(first), source })?;
+        let before =
+            note::read(&**disk, first).map_err(|source| AdoptError::Note { path: note::path(first), source })?;
         let is_ours = before.is_none() && disk.exists(store_file);
         if config.metadata != MetadataKind::Embedded || is_ours {
             return Ok(None);
@@ -129,7 +131,10 @@ fn find_metadata(
     if let Some((path, log)) = found {
         let mut notes = Vec::new();
         if log.torn_bytes > 0 {
-            notes.push(format!("{} bytes at the end of the metadata log are no whole batch and do not count", log.torn_bytes));
+            notes.push(format!(
+                "{} bytes at the end of the metadata log are no whole batch and do not count",
+                log.torn_bytes
+            ));
         }
         if log.voters.len() > 1 {
             notes.push(format!("the metadata is as this node had it: its quorum had the voters {:?}", log.voters));

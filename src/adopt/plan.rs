@@ -19,7 +19,9 @@ use crate::metadata::quotas::{CLIENT_ID, EntityName, IP, QuotaEntity, QuotaValue
 /// Why nothing is taken over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    #[error("a migration from ZooKeeper is under way, and ZooKeeper is in charge until it has ended: finish it first")]
+    #[error(
+        "a migration from ZooKeeper is under way, and ZooKeeper is in charge until it has ended: finish it first"
+    )]
     Migrating,
     #[error("{METADATA_VERSION} {found} is newer than {newest}, the newest known")]
     NewerFeatures { found: i16, newest: i16 },
@@ -82,7 +84,8 @@ impl Plan {
         }
         plan.topics.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         if elsewhere > 0 {
-            plan.notes.push(format!("{elsewhere} partitions had replicas on other nodes: they have this one alone now"));
+            plan.notes
+                .push(format!("{elsewhere} partitions had replicas on other nodes: they have this one alone now"));
         }
         plan.leave_strays(&kafka, survey);
         plan.take_quotas(kafka.quotas);
@@ -125,8 +128,7 @@ impl Plan {
         let settings = self.configs.get(&ConfigResource::Topic(name.as_str().into()));
         let is_tiered = settings.and_then(|settings| settings.get("remote.storage.enable"));
         let is_tiered = is_tiered.is_some_and(|value| value.trim() == "true");
-        let mut planned =
-            PlannedTopic { name: name.clone(), id, partition_count: last + 1, partitions: Vec::new() };
+        let mut planned = PlannedTopic { name: name.clone(), id, partition_count: last + 1, partitions: Vec::new() };
         for index in 0..=*last {
             let at = TopicPartition::new(name.as_str(), index);
             let found = survey.logs.get(&at);
@@ -162,7 +164,10 @@ impl Plan {
             self.leave(format!("folder {}", path.display()), "it is no partition's, or was set aside");
         }
         for path in &survey.futures {
-            self.leave(format!("folder {}", path.display()), "a copy on its way to another directory: it goes on moving later");
+            self.leave(
+                format!("folder {}", path.display()),
+                "a copy on its way to another directory: it goes on moving later",
+            );
         }
         for path in &survey.deleted {
             self.leave(format!("folder {}", path.display()), "of a deleted topic: it is removed later");
@@ -229,7 +234,9 @@ impl Plan {
     fn take_quotas(&mut self, quotas: BTreeMap<Vec<(String, Option<String>)>, BTreeMap<String, f64>>) {
         for (entity, values) in quotas {
             match quota_entity(&entity) {
-                Some(entity) if values.values().all(|value| value.is_finite()) => drop(self.quotas.insert(entity, values)),
+                Some(entity) if values.values().all(|value| value.is_finite()) => {
+                    drop(self.quotas.insert(entity, values))
+                }
                 Some(entity) => self.leave(format!("a quota of {entity}"), "its value is no number"),
                 None => self.leave(format!("a quota of {entity:?}"), "such clients are not known"),
             }

@@ -84,11 +84,7 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-fn list(
-    f: &mut fmt::Formatter<'_>,
-    what: &str,
-    lines: impl ExactSizeIterator<Item = String>,
-) -> fmt::Result {
+fn list(f: &mut fmt::Formatter<'_>, what: &str, lines: impl ExactSizeIterator<Item = String>) -> fmt::Result {
     let more = lines.len().saturating_sub(MAX_TOLD);
     for line in lines.take(MAX_TOLD) {
         writeln!(f, "{what:<18} {line}")?;

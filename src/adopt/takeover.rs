@@ -10,17 +10,14 @@ use super::metadata_records::{AclRecord, ScramRecord, TokenRecord};
 use super::plan::{Plan, PlannedTopic};
 use crate::ids::{BrokerId, LeaderEpoch};
 use crate::metadata::keys::{Key, Keys};
-use crate::metadata::store::{MAX_TXN_BYTES, MAX_TXN_OPERATIONS, MetadataStore, Operation, Revision, StoreError, Txn};
+use crate::metadata::store::{
+    MAX_TXN_BYTES, MAX_TXN_OPERATIONS, MetadataStore, Operation, Revision, StoreError, Txn,
+};
 use crate::metadata::values::{self, AclValue, PartitionValue, ProducerIdsValue, ScramValue, TokenValue, TopicValue};
 use crate::metadata::{LeaderRecoveryState, PartitionImage};
 
 /// Empties the store and fills it with what the plan says; how many keys.
-pub async fn write(
-    store: &dyn MetadataStore,
-    keys: &Keys,
-    node: BrokerId,
-    plan: &Plan,
-) -> Result<usize, StoreError> {
+pub async fn write(store: &dyn MetadataStore, keys: &Keys, node: BrokerId, plan: &Plan) -> Result<usize, StoreError> {
     store.txn(Txn::of(vec![Operation::Delete(keys.all())])).await?;
     let mut batch = Vec::new();
     let (mut size_bytes, mut count) = (0, 0);
@@ -48,9 +45,8 @@ fn entries(node: BrokerId, plan: &Plan) -> impl Iterator<Item = (Key, Bytes)> {
         let value = TopicValue { id: topic.id.to_string(), partitions: topic.partition_count };
         (Key::Topic(topic.name.as_str().into()), values::encode(&value))
     });
-    let configs = plan.configs.iter().map(|(resource, settings)| {
-        (Key::Config(resource.clone()), values::encode(settings))
-    });
+    let configs =
+        plan.configs.iter().map(|(resource, settings)| (Key::Config(resource.clone()), values::encode(settings)));
     let quotas = plan.quotas.iter().map(|(entity, limits)| (Key::Quota(entity.clone()), values::encode(limits)));
     let producer_ids = ProducerIdsValue { next: plan.next_producer_id };
     partitions

@@ -3,16 +3,21 @@
 use std::io;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::{StartError, cluster};
 use crate::adopt::Adoption;
 use crate::adopt::note::{self, Wishes};
 use crate::adopt::report::Report;
+use crate::adopt::transactions;
 use crate::config::BrokerConfig;
 use crate::io::{Disk, relieving_worker};
 use crate::log::first_write::FirstWrite;
 use crate::log::log_directory::LogDirectories;
+use crate::replication::ReplicaManager;
+use crate::time::Clock;
 
 /// What stays behind is told line by line up to here, and counted from here on.
 const MAX_TOLD: usize = 20;
@@ -30,9 +35,8 @@ pub(super) async fn begin(
     directories: &LogDirectories,
     wishes: Wishes,
 ) -> Result<Option<Adopted>, StartError> {
-    let adoption = relieving_worker(|| {
-        Adoption::find(disk, config, directories, &cluster::store_file(config), wishes)
-    })?;
+    let adoption =
+        relieving_worker(|| Adoption::find(disk, config, directories, &cluster::store_file(config), wishes))?;
     let (Some(adoption), Some(first)) = (adoption, config.log_dirs.first()) else { return Ok(None) };
     if let Some(refusal) = adoption.refusal() {
         return Err(refusal.into());
@@ -42,6 +46,29 @@ pub(super) async fn begin(
     let none = || io::Error::other("no log directory is online");
     let first_write = directories.await_first_write(note::path(first)).ok_or_else(none)?;
     Ok(Some(Adopted { adoption, first_write }))
+}
+
+/// Ends the transactions that Kafka left open, as soon as something may be written.
+pub(super) fn end_open_transactions(
+    replicas: &Arc<ReplicaManager>,
+    first_write: Option<Arc<FirstWrite>>,
+    clock: &Arc<dyn Clock>,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) {
+    let (replicas, clock, shutdown) = (Arc::clone(replicas), Arc::clone(clock), shutdown.clone());
+    tasks.spawn(async move {
+        if let Some(first_write) = first_write {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = first_write.begun() => {}
+            }
+        }
+        let ending = tokio::task::spawn_blocking(move || transactions::end_open(&replicas, clock.now_ms()));
+        if let Err(error) = ending.await {
+            warn!(%error, "open transactions stay open");
+        }
+    });
 }
 
 fn tell(adoption: &Adoption) {

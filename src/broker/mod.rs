@@ -25,8 +25,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Pages};
-use crate::adopt::note::Wishes;
 use crate::adopt::AdoptError;
+use crate::adopt::note::Wishes;
 use crate::api::{FetchSessionCache, Loggers, ProducerIds, Services, Waiting};
 use crate::config::{BrokerConfig, ConfigOverrides};
 use crate::controller::{AdminError, BrokerRegistration};
@@ -48,9 +48,9 @@ use crate::replication::{LogMover, ReplicaManager};
 use crate::telemetry::ClientTelemetry;
 use crate::time::{Clock, SystemClock};
 use cluster::Cluster;
+pub(crate) use cluster::store_file;
 use dynamic::DynamicLimits;
 use maintenance::Maintenance;
-pub(crate) use cluster::store_file;
 use sockets::{SocketError, Sockets};
 
 /// How long a stop waits for requests in flight.
@@ -147,8 +147,7 @@ impl Broker {
         let formatted_for = directories.cluster_id().map(str::to_owned);
         let adopted = adoption::begin(&config, &disk, &directories, wishes).await?;
         let store = cluster::open_store(&config, disk, &clock, adopted.as_ref()).await?;
-        let cluster =
-            Cluster::open(&config, store, formatted_for.as_deref(), &background, &stop_background).await?;
+        let cluster = Cluster::open(&config, store, formatted_for.as_deref(), &background, &stop_background).await?;
         directories.format(&cluster.id)?;
 
         state.set(BrokerState::Recovery);
@@ -229,6 +228,8 @@ impl Broker {
             stopping: CancellationToken::new(),
             config: Arc::clone(&config),
         });
+        let first_write = adopted.map(|adopted| adopted.first_write);
+        adoption::end_open_transactions(&services.replicas, first_write, &clock, &background, &stop_background);
         placement::follow_places(&services.replicas, &cluster.controller, &background, &stop_background);
         let log_mover = LogMover::start(Arc::clone(&services.replicas), Arc::clone(&logs), Arc::clone(&clock))?;
         let maintenance = Maintenance::start(logs, metrics, Arc::clone(&clock), &config)?;

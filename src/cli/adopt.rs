@@ -14,12 +14,7 @@ use crate::config;
 use crate::io::{Disk, RealDisk};
 use crate::log::log_directory::LogDirectories;
 
-pub(super) fn run(
-    options: &ConfigOptions,
-    adopt: &AdoptOptions,
-    dry_run: bool,
-    as_json: bool,
-) -> anyhow::Result<()> {
+pub(super) fn run(options: &ConfigOptions, adopt: &AdoptOptions, dry_run: bool, as_json: bool) -> anyhow::Result<()> {
     let config = config::load(&options.sources()?)?.config;
     let disk: Arc<dyn Disk> = RealDisk::new(1).context("cannot start a thread")?;
     for path in &config.log_dirs {

@@ -17,9 +17,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         None => serve::run(&arguments.options, &arguments.adopt, &arguments.log),
-        Some(Command::Adopt { dry_run, json }) => {
-            adopt::run(&arguments.options, &arguments.adopt, dry_run, json)
-        }
+        Some(Command::Adopt { dry_run, json }) => adopt::run(&arguments.options, &arguments.adopt, dry_run, json),
         Some(Command::Config) => show_config::run(&arguments.options),
     };
     match done {

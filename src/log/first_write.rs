@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::clean_shutdown;
 use crate::io::{Disk, relieving_worker};
@@ -25,6 +26,7 @@ type Waiting = Box<dyn Fn() -> io::Result<()> + Send>;
 pub struct FirstWrite {
     is_awaited: AtomicBool,
     before: Mutex<Before>,
+    has_begun: Notify,
 }
 
 /// What happens before the first write.
@@ -39,11 +41,22 @@ impl FirstWrite {
     /// Directories that another broker left. `note` is a file that says so, and is gone once they are ours.
     pub fn awaited(disk: Arc<dyn Disk>, directories: Vec<PathBuf>, note: PathBuf) -> Arc<Self> {
         let before = Before { disk, directories, waiting: Vec::new(), note };
-        Arc::new(Self { is_awaited: AtomicBool::new(true), before: Mutex::new(before) })
+        Arc::new(Self { is_awaited: AtomicBool::new(true), before: Mutex::new(before), has_begun: Notify::new() })
     }
 
     pub fn is_awaited(&self) -> bool {
         self.is_awaited.load(Ordering::Acquire)
+    }
+
+    /// Waits until something is written.
+    pub async fn begun(&self) {
+        loop {
+            let begun = self.has_begun.notified();
+            if !self.is_awaited() {
+                return;
+            }
+            begun.await;
+        }
     }
 
     /// To be called before anything is written. The first time it waits for the device; an error leaves all as it was,
@@ -59,6 +72,7 @@ impl FirstWrite {
             }
             before.happen()?;
             self.is_awaited.store(false, Ordering::Release);
+            self.has_begun.notify_waiters();
             tracing::info!("first write: the log directories are this broker's from now on");
             Ok(())
         })

@@ -111,8 +111,9 @@ impl LogManager {
         thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
         let closed = directory.sync_topic_ids().and_then(|()| self.write_offsets(at).map_err(FileError::into_io));
         let watermarks = self.offsets_of(at, PartitionLog::high_watermark);
-        let closed = closed
-            .and_then(|()| directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, watermarks).map_err(FileError::into_io));
+        let closed = closed.and_then(|()| {
+            directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, watermarks).map_err(FileError::into_io)
+        });
         match closed.map(drop) {
             Ok(()) if all_closed.into_inner() && directory.is_online() => {
                 let marked = clean_shutdown::write(&**directory.base.disk(), directory.path(), broker_epoch);
