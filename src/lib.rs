@@ -55,6 +55,11 @@
 //! - What comes from the wire, the disk or the metadata store is checked and never asserted; every queue, buffer and
 //!   decoded length has a bound.
 //!
+//! # On a Kafka's directory
+//!
+//! [`adopt`] reads what a Kafka that was stopped left, decides what of it is taken over and writes that into the metadata
+//! store; the logs are served as they lie. Until the first write the directory stays as it was.
+//!
 //! # What is absent
 //!
 //! Transactions, security, replication between brokers, tiered storage. Their places are kept: the README's table says

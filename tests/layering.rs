@@ -59,6 +59,11 @@ const PURE: &[&str] = &[
     "coordinator/share/share_state_shard",
     "coordinator/share/state_batches",
     "coordinator/transaction/machine",
+    "adopt/metadata_records",
+    "adopt/kafka_metadata",
+    "adopt/topic_configs",
+    "adopt/zookeeper",
+    "adopt/plan",
 ];
 
 /// A random number generator may come in as an argument.

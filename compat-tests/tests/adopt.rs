@@ -76,8 +76,10 @@ fn see(node: &Node) -> Result<Seen> {
             let led = |partition| wire.list_offset(topic, partition, -1).is_ok_and(|found| found.error_code == 0);
             (0..partitions).all(led).then_some(())
         });
-        let found = wire.topic(topic)?.topics.remove(0);
-        assert_eq!(found.partitions.len(), partitions as usize, "{topic}");
+        let found = eventually("the topic is told of", || {
+            let found = wire.topic(topic).ok()?.topics.remove(0);
+            (found.error_code == 0 && found.partitions.len() == partitions as usize).then_some(found)
+        });
         ids.push(Some(found.topic_id).filter(|id| !id.is_nil()));
         for partition in 0..partitions {
             records.insert((topic.to_owned(), partition), read_all(&node.bootstrap(), topic, partition));

@@ -173,7 +173,7 @@ fn start(disk: &Arc<SimDisk>, config: &Arc<LogConfig>) -> Arc<LogManager> {
     let directories = LogDirectories::open(&disk, &[DATA.into()], BrokerId(1), |_, _| {});
     let directories = directories.expect("the directory itself is sound");
     let options = LogManagerOptions { recovery_threads_per_directory: 1, ..LogManagerOptions::default() };
-    let config_of = |_: &TopicPartition| Arc::clone(config);
+    let config_of = |_: &TopicPartition| Some(Arc::clone(config));
     let loaded = LogManager::load(directories, options, ManualClock::at(NOW_MS), &config_of);
     loaded.expect("only a failing device keeps a log from being opened").0
 }

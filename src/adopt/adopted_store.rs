@@ -40,11 +40,10 @@ impl MetadataStore for AdoptedStore {
 
     fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<TxnResponse, StoreError>> {
         let is_change = |operations: &[Operation]| operations.iter().any(|one| !matches!(one, Operation::Range(_)));
-        if self.has_started.load(Ordering::Acquire) && (is_change(&txn.then) || is_change(&txn.otherwise)) {
-            if let Err(error) = self.first_write.begin() {
-                let reason = format!("the log directories can't be made ready for a first write: {error}");
-                return std::future::ready(Err(StoreError::Unavailable(reason))).boxed();
-            }
+        let counts = self.has_started.load(Ordering::Acquire) && (is_change(&txn.then) || is_change(&txn.otherwise));
+        if counts && let Err(error) = self.first_write.begin() {
+            let reason = format!("the log directories can't be made ready for a first write: {error}");
+            return std::future::ready(Err(StoreError::Unavailable(reason))).boxed();
         }
         self.inner.txn(txn)
     }

@@ -28,12 +28,15 @@ pub enum ReplayError {
     NoTransaction,
 }
 
+/// Limits by whom they are for: kinds and names, sorted.
+pub type KafkaQuotas = BTreeMap<Vec<(String, Option<String>)>, BTreeMap<String, f64>>;
+
 /// All of Kafka's metadata that outlives the process.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KafkaMetadata {
     pub topics: BTreeMap<TopicId, KafkaTopic>,
     pub configs: BTreeMap<(i8, String), BTreeMap<String, String>>,
-    pub quotas: BTreeMap<Vec<(String, Option<String>)>, BTreeMap<String, f64>>,
+    pub quotas: KafkaQuotas,
     /// The first producer id of no block; `None`: none was handed out.
     pub next_producer_id: Option<i64>,
     pub features: BTreeMap<String, i16>,

@@ -488,7 +488,9 @@ mod tests {
     /// Voters of a LeaderChange of version 0.
     fn leader_change(offset: i64, epoch: i32, voters: &[u8]) -> Vec<u8> {
         let mut value = vec![0, 0, 0, 0, 0, 1, voters.len() as u8 + 1];
-        voters.iter().for_each(|voter| value.extend([0, 0, 0, *voter, 0]));
+        for voter in voters {
+            value.extend([0, 0, 0, *voter, 0]);
+        }
         value.extend([1, 0]);
         batch(at_offset(offset, epoch).control(), &[(&[0, 0, 0, 2], &value)])
     }

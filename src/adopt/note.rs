@@ -1,7 +1,7 @@
 //! `ottla.untouched`: the directory is another broker's, which may be started on it again.
 //!
 //! ```text
-//!   {"about":"...","topic_configs":{"orders":{"retention.ms":"1000"}},"open":true}
+//!   {"about":"...","topic_configs":{"orders":{"settings":{"retention.ms":"1000"}}},"open":true}
 //! ```
 //! It is written, synced, before the metadata store comes to be, and goes with the first write. As long as it is there,
 //! every start takes over anew what the other broker left, so that nothing is out of date if that one ran in between. So

@@ -5,7 +5,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::kafka_metadata::{KafkaMetadata, KafkaPartition, KafkaTopic, resource};
+use super::kafka_metadata::{KafkaMetadata, KafkaPartition, KafkaQuotas, KafkaTopic, resource};
 use super::metadata_records::{AclRecord, ScramRecord, TokenRecord};
 use super::survey::{FoundLog, Survey};
 use crate::config::alter::{self, Target};
@@ -231,11 +231,11 @@ impl Plan {
         self.notes.extend(notes);
     }
 
-    fn take_quotas(&mut self, quotas: BTreeMap<Vec<(String, Option<String>)>, BTreeMap<String, f64>>) {
+    fn take_quotas(&mut self, quotas: KafkaQuotas) {
         for (entity, values) in quotas {
             match quota_entity(&entity) {
                 Some(entity) if values.values().all(|value| value.is_finite()) => {
-                    drop(self.quotas.insert(entity, values))
+                    drop(self.quotas.insert(entity, values));
                 }
                 Some(entity) => self.leave(format!("a quota of {entity}"), "its value is no number"),
                 None => self.leave(format!("a quota of {entity:?}"), "such clients are not known"),
@@ -273,9 +273,11 @@ fn judge(
         return Err("its leader was elected uncleanly and had not recovered".to_owned());
     }
     let Some(found) = found else {
-        return Err(match survey.offline.is_empty() {
-            true => "its folder is missing".to_owned(),
-            false => "its folder is missing, or in a log directory that can't be opened".to_owned(),
+        let missing = "its folder is missing".to_owned();
+        return Err(if survey.offline.is_empty() {
+            missing
+        } else {
+            missing + ", or in a log directory that can't be opened"
         });
     };
     if let Some(obstacle) = &found.obstacle {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::ids::{DirectoryId, LeaderEpoch, TopicId, TopicPartition};
 use crate::io::{Disk, EntryKind, OpenMode};
 use crate::log::FileError;
+use crate::log::directory::FileKind;
 use crate::log::leader_epochs::{LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
 use crate::log::log_directory::{Folder, LogDirectories};
 use crate::log::partition_metadata;
@@ -133,7 +134,8 @@ fn read_latest_epoch(disk: &dyn Disk, folder: &Path) -> io::Result<Result<Option
 /// The message format is raised in time order, so the oldest batch of a segment tells.
 fn old_format(disk: &dyn Disk, folder: &Path) -> Result<Option<String>, SurveyError> {
     for entry in disk.list(folder).map_err(at(folder))? {
-        if !entry.name.ends_with(".log") || entry.kind != EntryKind::File {
+        let is_segment = matches!(FileKind::parse(&entry.name), Some((FileKind::Log, _)));
+        if !is_segment || entry.kind != EntryKind::File {
             continue;
         }
         let path = folder.join(&entry.name);

@@ -4,6 +4,8 @@
 //! cluster's id, without which a store is empty. A crash in between leaves the note that another broker's directory is
 //! being taken over, and the next start begins anew.
 
+use std::fmt::Write;
+
 use bytes::Bytes;
 
 use super::metadata_records::{AclRecord, ScramRecord, TokenRecord};
@@ -120,7 +122,10 @@ fn token(record: &TokenRecord) -> (Key, Bytes) {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

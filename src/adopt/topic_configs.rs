@@ -1,10 +1,11 @@
-//! `--adopt-configs`: what topics are configured to, where ZooKeeper has it and not the disk.
+//! `--adopt-configs`: what ZooKeeper knows of topics and the disk does not: configurations, how many partitions there are
+//! on all nodes together, and, before 3.0, ids.
 //!
 //! The file is what Kafka's own tools print about a running cluster, of any version:
 //!
 //! ```text
 //!  kafka-topics.sh --describe
-//!    Topic: orders  PartitionCount: 3  ReplicationFactor: 1  Configs: cleanup.policy=compact,delete,retention.ms=1000
+//!    Topic: orders  TopicId: cJxE...  PartitionCount: 3  ReplicationFactor: 1  Configs: cleanup.policy=compact,delete,retention.ms=1000
 //!      Topic: orders  Partition: 0  Leader: 1 ...                         (such lines are passed over)
 //!
 //!  kafka-configs.sh --describe --entity-type topics [--all]
@@ -16,10 +17,26 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::ConfigOverrides;
+use serde::{Deserialize, Serialize};
 
-/// The configurations that a file tells, by topic.
-pub type TopicConfigs = BTreeMap<String, ConfigOverrides>;
+use crate::config::ConfigOverrides;
+use crate::ids::TopicId;
+use crate::metadata::image::MAX_TOPIC_PARTITIONS;
+
+/// What a file tells, by topic.
+pub type TopicConfigs = BTreeMap<String, ToldTopic>;
+
+/// What a file tells of a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ToldTopic {
+    /// In Kafka's form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<i32>,
+    pub settings: ConfigOverrides,
+}
 
 /// A line that neither tool prints.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,11 +61,11 @@ pub fn parse(text: &str) -> Result<TopicConfigs, TopicConfigsError> {
             current = None;
             describe_topics_line(rest, &mut configs).map_err(refused)?;
         } else if let Some((topic, settings)) = describe_configs_head(trimmed) {
-            configs.entry(topic.clone()).or_default().extend(settings.map_err(refused)?);
+            configs.entry(topic.clone()).or_default().settings.extend(settings.map_err(refused)?);
             current = Some(topic);
         } else if let Some(topic) = current.as_ref().filter(|_| line.starts_with([' ', '\t'])) {
             if let Some((key, value)) = describe_configs_line(trimmed).map_err(refused)? {
-                configs.entry(topic.clone()).or_default().insert(key, value);
+                configs.entry(topic.clone()).or_default().settings.insert(key, value);
             }
         } else {
             return Err(refused(format!("'{}' is no line of kafka-topics or kafka-configs", shortened(trimmed))));
@@ -62,8 +79,22 @@ fn describe_topics_line(rest: &str, configs: &mut TopicConfigs) -> Result<(), St
     let Some((head, settings)) = rest.split_once("Configs:") else {
         return if rest.contains("Partition:") { Ok(()) } else { Err("a topic without 'Configs:'".to_owned()) };
     };
-    let topic = head.split_whitespace().next().ok_or("no name behind 'Topic:'")?;
-    configs.entry(topic.to_owned()).or_default().extend(settings_of(settings.trim())?);
+    let mut words = head.split([' ', '\t', ':']).filter(|word| !word.is_empty());
+    let topic = words.next().ok_or("no name behind 'Topic:'")?;
+    let told = configs.entry(topic.to_owned()).or_default();
+    while let Some(word) = words.next() {
+        match (word, words.next()) {
+            ("TopicId", Some(id)) => {
+                told.id = Some(id.parse::<TopicId>().map_err(|error| error.to_string())?.to_string());
+            }
+            ("PartitionCount", Some(count)) => {
+                let count = count.parse().ok().filter(|count| (1..=MAX_TOPIC_PARTITIONS).contains(count));
+                told.partitions = Some(count.ok_or("that is no number of partitions")?);
+            }
+            _ => {}
+        }
+    }
+    told.settings.extend(settings_of(settings.trim())?);
     Ok(())
 }
 
@@ -113,43 +144,46 @@ mod tests {
 
     use super::*;
 
-    #[track_caller]
-    fn check(text: &str, expected: &[(&str, &[(&str, &str)])]) {
-        let owned = |settings: &[(&str, &str)]| -> ConfigOverrides {
-            settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-        };
-        let expected: TopicConfigs =
-            expected.iter().map(|(topic, settings)| ((*topic).to_owned(), owned(settings))).collect();
-        assert_eq!(parse(text).unwrap(), expected);
+    fn owned(settings: &[(&str, &str)]) -> ConfigOverrides {
+        settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn what_kafka_topics_prints_is_read() {
-        check(
+        let told = parse(
             "Topic: orders\tTopicId: cJxEX1nhTAyKBCrSuMaHEw\tPartitionCount: 3\tReplicationFactor: 1\t\
              Configs: cleanup.policy=compact,delete,retention.ms=1000\n\
              \tTopic: orders\tPartition: 0\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: \tLastKnownElr: \n\
              Topic:plain\tPartitionCount:1\tReplicationFactor:1\tConfigs:\n\
              \tTopic: plain\tPartition: 0\tLeader: 1\tReplicas: 1\tIsr: 1\n",
-            &[("orders", &[("cleanup.policy", "compact,delete"), ("retention.ms", "1000")]), ("plain", &[])],
         );
+        let orders = ToldTopic {
+            id: Some("cJxEX1nhTAyKBCrSuMaHEw".to_owned()),
+            partitions: Some(3),
+            settings: owned(&[("cleanup.policy", "compact,delete"), ("retention.ms", "1000")]),
+        };
+        let plain = ToldTopic { partitions: Some(1), ..ToldTopic::default() };
+        let expected = TopicConfigs::from([("orders".to_owned(), orders), ("plain".to_owned(), plain)]);
+        assert_eq!(told.unwrap(), expected);
     }
 
     #[test]
     fn what_kafka_configs_prints_is_read() {
-        check(
+        let told = parse(
             "Dynamic configs for topic orders are:\n  \
              retention.ms=1000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=1000, DEFAULT_CONFIG:log.retention.hours=168}\n\
              Configs for topic 'old' are segment.bytes=1048576,retention.ms=5\n\
              All configs for topic all are:\n  \
              cleanup.policy=delete sensitive=false synonyms={DEFAULT_CONFIG:log.cleanup.policy=delete}\n  \
              segment.ms=7 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:segment.ms=7}\n",
-            &[
-                ("all", &[("segment.ms", "7")]),
-                ("old", &[("retention.ms", "5"), ("segment.bytes", "1048576")]),
-                ("orders", &[("retention.ms", "1000")]),
-            ],
         );
+        let settings = told.unwrap().into_iter().map(|(topic, told)| (topic, told.settings));
+        let expected = [
+            ("all".to_owned(), owned(&[("segment.ms", "7")])),
+            ("old".to_owned(), owned(&[("retention.ms", "5"), ("segment.bytes", "1048576")])),
+            ("orders".to_owned(), owned(&[("retention.ms", "1000")])),
+        ];
+        assert_eq!(settings.collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -158,6 +192,8 @@ mod tests {
         assert_eq!(error("\nhello"), "line 2: 'hello' is no line of kafka-topics or kafka-configs");
         assert_eq!(error("Topic: orders\tConfigs: x"), "line 1: 'x' is no setting");
         assert_eq!(error("Topic: orders"), "line 1: a topic without 'Configs:'");
+        let bad_count = error("Topic: orders\tPartitionCount: 0\tConfigs: ");
+        assert_eq!(bad_count, "line 1: that is no number of partitions");
     }
 
     proptest! {

@@ -155,7 +155,7 @@ fn end_open_in(replicas: &ReplicaManager, states: &Partition, now_ms: TimestampM
         let (_, coordinator_epoch) = states.leader();
         let marker = EndTransactionMarker { outcome: ending.outcome, coordinator_epoch: coordinator_epoch.0 };
         for id in &ending.partitions {
-            write_marker(replicas, id, &ending, &marker, now_ms)?;
+            write_marker(replicas, id, &ending, marker, now_ms)?;
         }
         let record = state_record(&transactional_id, &ending.completed, now_ms);
         states.append_as_coordinator(&record, now_ms)?;
@@ -169,7 +169,7 @@ fn write_marker(
     replicas: &ReplicaManager,
     id: &TopicPartition,
     ending: &Ending,
-    marker: &EndTransactionMarker,
+    marker: EndTransactionMarker,
     now_ms: TimestampMs,
 ) -> Result<(), TransactionError> {
     let topic = replicas.topic(&id.topic);

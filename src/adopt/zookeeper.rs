@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::kafka_metadata::{KafkaMetadata, KafkaPartition, KafkaTopic, resource};
 use super::survey::Survey;
-use super::topic_configs::TopicConfigs;
+use super::topic_configs::{ToldTopic, TopicConfigs};
 use crate::ids::{BrokerId, TopicId};
 
 /// Where producer ids go on: no cluster has come this far by blocks of a thousand.
@@ -39,14 +39,70 @@ pub fn metadata(
             },
         );
     }
-    let topics = by_name.into_values().map(|(id, topic)| (id.unwrap_or_else(&mut new_id), topic)).collect();
-    let of_topic = |(topic, settings): (&String, &BTreeMap<String, String>)| {
-        ((resource::TOPIC, topic.clone()), settings.clone())
-    };
+    let mut topics = BTreeMap::new();
+    for (name, (id, mut topic)) in by_name {
+        let told = configs.get(name);
+        for index in 0..told.and_then(|told| told.partitions).unwrap_or(0) {
+            topic.partitions.entry(index).or_insert_with(elsewhere);
+        }
+        let told_id = told.and_then(|told| told.id.as_ref()?.parse().ok());
+        topics.insert(id.or(told_id).unwrap_or_else(&mut new_id), topic);
+    }
+    let of_topic = |(topic, told): (&String, &ToldTopic)| ((resource::TOPIC, topic.clone()), told.settings.clone());
+    let configs = configs.iter().filter(|(_, told)| !told.settings.is_empty());
     KafkaMetadata {
         topics,
-        configs: configs.iter().filter(|(_, settings)| !settings.is_empty()).map(of_topic).collect(),
+        configs: configs.map(of_topic).collect(),
         next_producer_id: Some(FIRST_PRODUCER_ID),
         ..KafkaMetadata::default()
+    }
+}
+
+/// A partition that is told of and has no folder here.
+fn elsewhere() -> KafkaPartition {
+    KafkaPartition {
+        replicas: Vec::new(),
+        directories: Vec::new(),
+        isr: Vec::new(),
+        elr: Vec::new(),
+        leader: -1,
+        leader_epoch: 0,
+        is_recovering: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::adopt::survey::FoundLog;
+    use crate::adopt::topic_configs;
+    use crate::ids::{DirectoryId, LeaderEpoch, TopicPartition};
+
+    #[test]
+    fn the_directories_and_the_tools_output_make_the_metadata() {
+        let found = |id: Option<u128>, epoch| FoundLog {
+            path: "data/x".into(),
+            directory: DirectoryId(Uuid::from_u128(500)),
+            topic_id: id.map(|id| TopicId(Uuid::from_u128(id))),
+            latest_epoch: Some(LeaderEpoch(epoch)),
+            obstacle: None,
+        };
+        let logs = [("in-file", 0, found(Some(1), 3)), ("told", 1, found(None, 0)), ("neither", 0, found(None, 0))];
+        let logs = logs.into_iter().map(|(topic, index, found)| (TopicPartition::new(topic, index), found));
+        let survey = Survey { logs: logs.collect(), ..Survey::default() };
+        let told = "Topic: told\tTopicId: cJxEX1nhTAyKBCrSuMaHEw\tPartitionCount: 3\tConfigs: retention.ms=7\n";
+        let told = topic_configs::parse(told).unwrap();
+        let metadata = metadata(BrokerId(1), &survey, &told, || TopicId(Uuid::from_u128(99)));
+        let topic = |id: TopicId| &metadata.topics[&id];
+        let in_file = topic(TopicId(Uuid::from_u128(1)));
+        assert_eq!((in_file.name.as_str(), in_file.partitions[&0].leader_epoch), ("in-file", 3));
+        assert_eq!(topic(TopicId(Uuid::from_u128(99))).name, "neither");
+        let told = topic("cJxEX1nhTAyKBCrSuMaHEw".parse().unwrap());
+        let replicas: Vec<_> = told.partitions.values().map(|partition| partition.replicas.len()).collect();
+        assert_eq!(replicas, [0, 1, 0], "three partitions, of which one is here");
+        assert_eq!(metadata.configs[&(resource::TOPIC, "told".to_owned())]["retention.ms"], "7");
+        assert_eq!(metadata.next_producer_id, Some(FIRST_PRODUCER_ID));
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Adopted {
 }
 
 /// Looks for what is to be taken over, says so, and leaves the note; nothing else is written before the first write.
-pub(super) async fn begin(
+pub(super) fn begin(
     config: &Arc<BrokerConfig>,
     disk: &Arc<dyn Disk>,
     directories: &LogDirectories,

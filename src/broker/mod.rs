@@ -145,7 +145,7 @@ impl Broker {
         check_metadata_directory(&config, &directories)?;
         let (background, stop_background) = (TaskTracker::new(), CancellationToken::new());
         let formatted_for = directories.cluster_id().map(str::to_owned);
-        let adopted = adoption::begin(&config, &disk, &directories, wishes).await?;
+        let adopted = adoption::begin(&config, &disk, &directories, wishes)?;
         let store = cluster::open_store(&config, disk, &clock, adopted.as_ref()).await?;
         let cluster = Cluster::open(&config, store, formatted_for.as_deref(), &background, &stop_background).await?;
         directories.format(&cluster.id)?;

@@ -158,7 +158,7 @@ async fn services(disk: &Arc<SimDisk>, shutdown: &CancellationToken) -> Services
     };
     let none = ConfigOverrides::new();
     let log_config = Arc::new(config.log_config(&none, &none, &none));
-    let config_of = |_: &TopicPartition| Arc::clone(&log_config);
+    let config_of = |_: &TopicPartition| Some(Arc::clone(&log_config));
     let (logs, _) = LogManager::load(directories, LogManagerOptions::default(), Arc::clone(&clock), &config_of)
         .expect("the disk is sound");
 

@@ -62,8 +62,8 @@ fn decide(kafka: KafkaMetadata, survey: &Survey) -> Plan {
 
 /// One partition with these replicas and this ISR; why it is left out.
 #[track_caller]
-fn reason(record: PartitionRecord, logs: Survey) -> Option<String> {
-    let plan = decide(kafka([topic(1, "orders"), MetadataRecord::Partition(record)]), &logs);
+fn reason(record: PartitionRecord, logs: &Survey) -> Option<String> {
+    let plan = decide(kafka([topic(1, "orders"), MetadataRecord::Partition(record)]), logs);
     assert_eq!(plan.topics[0].partition_count, 1, "the topic is known either way");
     assert_eq!(plan.topics[0].partitions.len() + plan.left_out.len(), 1);
     plan.left_out.into_iter().map(|left| left.reason).next()
@@ -72,7 +72,7 @@ fn reason(record: PartitionRecord, logs: Survey) -> Option<String> {
 #[test]
 fn a_replica_in_sync_with_its_folder_is_taken_over() {
     let here = || survey([("orders", 0, found(Some(id(1))))]);
-    assert_eq!(reason(partition(1, 0, &[1, 2], &[1]), here()), None);
+    assert_eq!(reason(partition(1, 0, &[1, 2], &[1]), &here()), None);
     let plan = decide(
         kafka([topic(1, "orders"), MetadataRecord::Partition(partition(1, 0, &[1, 2], &[1]))]),
         &survey([("orders", 0, FoundLog { latest_epoch: Some(LeaderEpoch(9)), ..found(None) })]),
@@ -84,28 +84,28 @@ fn a_replica_in_sync_with_its_folder_is_taken_over() {
 #[test]
 fn what_was_not_in_sync_or_is_not_there_is_left_out() {
     let here = || survey([("orders", 0, found(Some(id(1))))]);
-    let left_out = |record, survey| reason(record, survey).unwrap();
-    assert_eq!(left_out(partition(1, 0, &[2, 3], &[2]), here()), "its replicas are on other nodes: [2, 3]");
+    let left_out = |record, survey: &Survey| reason(record, survey).unwrap();
+    assert_eq!(left_out(partition(1, 0, &[2, 3], &[2]), &here()), "its replicas are on other nodes: [2, 3]");
     let not_in_sync = "this node was not in sync; those in sync: [2]";
-    assert_eq!(left_out(partition(1, 0, &[1, 2], &[2]), here()), not_in_sync);
-    assert_eq!(left_out(partition(1, 0, &[1], &[1]), survey([])), "its folder is missing");
+    assert_eq!(left_out(partition(1, 0, &[1, 2], &[2]), &here()), not_in_sync);
+    assert_eq!(left_out(partition(1, 0, &[1], &[1]), &survey([])), "its folder is missing");
     let other = survey([("orders", 0, found(Some(id(2))))]);
     let expected = format!("its folder belongs to topic id {}, and the topic has {}", id(2), id(1));
-    assert_eq!(left_out(partition(1, 0, &[1], &[1]), other), expected);
+    assert_eq!(left_out(partition(1, 0, &[1], &[1]), &other), expected);
     let old = FoundLog { obstacle: Some("0.log has batches of message format v1".to_owned()), ..found(None) };
     let old = survey([("orders", 0, old)]);
-    assert_eq!(left_out(partition(1, 0, &[1], &[1]), old), "0.log has batches of message format v1");
+    assert_eq!(left_out(partition(1, 0, &[1], &[1]), &old), "0.log has batches of message format v1");
     let recovering = PartitionRecord { leader_recovery_state: 1, ..partition(1, 0, &[1], &[1]) };
-    assert_eq!(left_out(recovering, here()), "its leader was elected uncleanly and had not recovered");
+    assert_eq!(left_out(recovering, &here()), "its leader was elected uncleanly and had not recovered");
 }
 
 #[test]
 fn an_eligible_leader_counts_as_in_sync_after_a_clean_stop() {
     let record = || PartitionRecord { elr: vec![1], ..partition(1, 0, &[1], &[]) };
     let here = || survey([("orders", 0, found(Some(id(1))))]);
-    assert_eq!(reason(record(), here()), None);
+    assert_eq!(reason(record(), &here()), None);
     let crashed = Survey { was_clean: false, ..here() };
-    assert_eq!(reason(record(), crashed).unwrap(), "this node was not in sync; those in sync: []");
+    assert_eq!(reason(record(), &crashed).unwrap(), "this node was not in sync; those in sync: []");
 }
 
 #[test]
