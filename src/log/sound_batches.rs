@@ -87,7 +87,7 @@ impl<'a> SoundBatches<'a> {
         let &[.., s0, s1, s2, s3, c0, c1, c2, c3] = self.bytes(LOG_OVERHEAD_BYTES + 4)? else { return Ok(false) };
         let (size, crc) = (i32::from_be_bytes([s0, s1, s2, s3]), u32::from_be_bytes([c0, c1, c2, c3]));
         let size = LOG_OVERHEAD_BYTES + usize::try_from(size).unwrap_or(0);
-        if !(OLD_HEADER_BYTES..=WINDOW_BYTES).contains(&size) {
+        if !(OLD_HEADER_BYTES..=self.window_bytes).contains(&size) {
             return Ok(false);
         }
         let message = self.bytes(size)?;

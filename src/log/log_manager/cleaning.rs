@@ -18,9 +18,10 @@ pub(in crate::log) struct CompactedLog {
 }
 
 impl LogManager {
-    /// The compacted logs in directories that serve. Copies of logs that move are cleaned once they are in their place.
+    /// The compacted logs in directories that serve and are this broker's own. Copies of logs that move are cleaned once they are in their place.
     pub(in crate::log) fn compacted_logs(&self) -> Vec<CompactedLog> {
-        let is_compacted = |log: &PartitionLog| log.config().cleanup_policy.compact && !log.health().is_offline();
+        let may_clean = |log: &PartitionLog| !log.health().is_offline() && !log.health().awaits_first_write();
+        let is_compacted = |log: &PartitionLog| log.config().cleanup_policy.compact && may_clean(log);
         let hosted: Vec<_> = {
             let logs = self.logs.read();
             logs.values().filter(|hosted| is_compacted(&hosted.log)).cloned().collect()
