@@ -35,7 +35,7 @@ fn load_logs(disk: &Arc<SimDisk>, config: &Arc<LogConfig>) -> Arc<LogManager> {
     let mut directories = LogDirectories::open(&disk, &["data".into()], BrokerId(1), |_, _| {}).unwrap();
     directories.format("c").unwrap();
     let options = LogManagerOptions::default();
-    let config_of = |_: &TopicPartition| Arc::clone(config);
+    let config_of = |_: &TopicPartition| Some(Arc::clone(config));
     LogManager::load(directories, options, Arc::new(SystemClock::new()), &config_of).unwrap().0
 }
 
