@@ -99,6 +99,8 @@ pub mod admin;
 
 pub mod adopt;
 
+pub mod check;
+
 pub mod broker;
 
 pub mod cli;

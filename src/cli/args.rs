@@ -51,6 +51,9 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+
+    /// Verify the log directories of a node that is stopped: 0 is sound, 1 is damaged, 2 is not to be checked.
+    Check(CheckOptions),
 }
 
 /// How a Kafka's directory is taken over.
@@ -75,6 +78,26 @@ impl AdoptOptions {
         };
         Ok(Wishes { topic_configs: self.adopt_configs.as_ref().map(read).transpose()?, open: self.adopt_open })
     }
+}
+
+/// What is verified, and what is done about it.
+#[derive(Args, Debug)]
+pub(super) struct CheckOptions {
+    /// Log directories; without any, those of log.dirs.
+    #[arg(value_name = "DIR")]
+    pub directories: Vec<PathBuf>,
+
+    /// Cut damaged logs as recovery would, and build anew what follows from the logs: indexes, snapshots, checkpoints.
+    #[arg(long)]
+    pub repair: bool,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Partitions that are read at the same time; default: as many as there are processors, at least 4.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
 }
 
 /// Where the configuration comes from.

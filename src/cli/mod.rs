@@ -2,6 +2,7 @@
 
 mod adopt;
 mod args;
+mod check;
 mod serve;
 mod show_config;
 pub mod telemetry;
@@ -19,6 +20,7 @@ pub fn main() -> ExitCode {
         None => serve::run(&arguments.options, &arguments.adopt, &arguments.log),
         Some(Command::Adopt { dry_run, json }) => adopt::run(&arguments.options, &arguments.adopt, dry_run, json),
         Some(Command::Config) => show_config::run(&arguments.options),
+        Some(Command::Check(check)) => return check::run(&arguments.options, &check),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

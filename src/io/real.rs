@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::{FlockOperation, fcntl_lock, flock, statvfs};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::relief::relieving_worker;
@@ -178,6 +178,11 @@ impl Disk for RealDisk {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DirectoryLock>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        // Kafka takes the other kind of lock (POSIX record locks, by Java's FileLock), which this one says nothing about.
+        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            Errno::ACCESS => Errno::AGAIN,
+            other => other,
+        })?;
         Ok(Box::new(RealLock { _file: file }))
     }
 

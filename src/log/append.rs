@@ -225,7 +225,7 @@ impl PartitionLog {
     }
 }
 
-pub(super) fn aborted_txn(completed: &CompletedTxn) -> AbortedTxn {
+pub(crate) fn aborted_txn(completed: &CompletedTxn) -> AbortedTxn {
     AbortedTxn {
         producer_id: completed.producer_id,
         first_offset: completed.first_offset,

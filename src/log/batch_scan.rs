@@ -12,13 +12,13 @@ const HEADER_WINDOW_BYTES: usize = 4096;
 
 /// A batch and where it begins in its file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PlacedBatch {
-    pub(super) position: u64,
-    pub(super) header: BatchHeader,
+pub(crate) struct PlacedBatch {
+    pub(crate) position: u64,
+    pub(crate) header: BatchHeader,
 }
 
 impl PlacedBatch {
-    pub(super) fn end_position(&self) -> u64 {
+    pub(crate) fn end_position(&self) -> u64 {
         self.position + self.header.size_bytes() as u64
     }
 }
@@ -106,7 +106,7 @@ pub(super) fn find_offset(
 }
 
 /// The whole batch that `header` was read from.
-pub(super) fn read_whole(file: &dyn DiskFile, batch: &PlacedBatch) -> io::Result<Vec<u8>> {
+pub(crate) fn read_whole(file: &dyn DiskFile, batch: &PlacedBatch) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; batch.header.size_bytes()];
     if file.read_at(&mut bytes, batch.position)? < bytes.len() {
         return Err(io::ErrorKind::UnexpectedEof.into());

@@ -126,7 +126,7 @@ pub(super) fn lines(
 }
 
 /// A small file's text; `None` where it is absent. Bytes that are no UTF-8 are replaced, and fail where they stand.
-pub(super) fn read_text(disk: &dyn Disk, path: &Path, max_bytes: u64) -> io::Result<Option<String>> {
+pub(crate) fn read_text(disk: &dyn Disk, path: &Path, max_bytes: u64) -> io::Result<Option<String>> {
     match disk.read(path, max_bytes) {
         Ok(content) => Ok(Some(String::from_utf8_lossy(&content).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -135,6 +135,6 @@ pub(super) fn read_text(disk: &dyn Disk, path: &Path, max_bytes: u64) -> io::Res
 }
 
 /// What of a foreign text is fit for an error message.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(60).collect()
 }

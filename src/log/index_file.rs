@@ -21,7 +21,7 @@ use crate::io::{DiskFile, OpenMode};
 const SEARCH_PAGE_BYTES: usize = 4096;
 
 /// An entry of an index; its size never varies.
-pub(super) trait IndexEntry: Copy + Send + Sync + 'static {
+pub(crate) trait IndexEntry: Copy + Send + Sync + 'static {
     const BYTES: usize;
     /// `bytes` holds exactly [`Self::BYTES`].
     fn decode(bytes: &[u8]) -> Self;

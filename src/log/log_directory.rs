@@ -176,7 +176,7 @@ fn check_node(path: &Path, meta: &MetaProperties, expected: BrokerId) -> Result<
 }
 
 /// A directory without `meta.properties` may hold only what a broker could have left there.
-fn check_unrelated(entries: &[DirectoryEntry], path: &Path) -> Result<(), DirectoryError> {
+pub(crate) fn check_unrelated(entries: &[DirectoryEntry], path: &Path) -> Result<(), DirectoryError> {
     let mut foreign: Vec<_> =
         entries.iter().filter(|entry| !is_related(entry)).map(|entry| entry.name.as_str()).collect();
     if foreign.is_empty() {
@@ -191,7 +191,8 @@ fn check_unrelated(entries: &[DirectoryEntry], path: &Path) -> Result<(), Direct
     Err(DirectoryError::Foreign { path: path.to_path_buf(), found })
 }
 
-fn is_related(entry: &DirectoryEntry) -> bool {
+/// Whether a broker could have left it in its log directory.
+pub(crate) fn is_related(entry: &DirectoryEntry) -> bool {
     const FILES: [&str; 8] = [
         LOCK_FILE,
         META_PROPERTIES_FILE,

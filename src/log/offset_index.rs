@@ -16,10 +16,11 @@ use crate::io::DiskFile;
 /// Bytes of one entry.
 pub const OFFSET_ENTRY_BYTES: usize = 8;
 
+/// An entry as it lies in the file.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    relative_offset: i32,
-    position: i32,
+pub(crate) struct Entry {
+    pub(crate) relative_offset: i32,
+    pub(crate) position: i32,
 }
 
 impl IndexEntry for Entry {
@@ -45,7 +46,7 @@ pub(super) fn read_i32(bytes: &[u8]) -> i32 {
 }
 
 /// `offset` as an index of a segment that begins at `base_offset` can hold it.
-pub(super) fn relative_offset(base_offset: Offset, offset: Offset) -> Option<i32> {
+pub(crate) fn relative_offset(base_offset: Offset, offset: Offset) -> Option<i32> {
     i32::try_from(offset - base_offset).ok().filter(|&relative| relative >= 0)
 }
 

@@ -15,7 +15,7 @@ const OLD_HEADER_BYTES: usize = LOG_OVERHEAD_BYTES + 14;
 const CHECKED_FROM: usize = LOG_OVERHEAD_BYTES + 9;
 
 /// The whole batches with the right checksum from a position on, up to the first that is none.
-pub(super) struct SoundBatches<'a> {
+pub(crate) struct SoundBatches<'a> {
     file: &'a dyn DiskFile,
     position: u64,
     end: u64,
@@ -26,7 +26,7 @@ pub(super) struct SoundBatches<'a> {
 }
 
 impl<'a> SoundBatches<'a> {
-    pub(super) fn new(file: &'a dyn DiskFile, position: u64, end: u64) -> Self {
+    pub(crate) fn new(file: &'a dyn DiskFile, position: u64, end: u64) -> Self {
         Self::with_window(file, position, end, WINDOW_BYTES)
     }
 
@@ -37,13 +37,13 @@ impl<'a> SoundBatches<'a> {
     }
 
     /// Where the last sound batch ended.
-    pub(super) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
     /// The next batch, and the position moves behind it; `None` at the end. `InvalidData`: there is none, and the
     /// position stays.
-    pub(super) fn next(&mut self) -> io::Result<Option<PlacedBatch>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<PlacedBatch>> {
         let left = self.end.saturating_sub(self.position);
         if left == 0 {
             return Ok(None);
@@ -99,6 +99,11 @@ impl<'a> SoundBatches<'a> {
     /// Undoes the last step: its batch is sound, but has no business here.
     pub(super) fn step_back(&mut self, batch: &PlacedBatch) {
         self.position = batch.position;
+    }
+
+    /// Goes on at `position`, where a batch is hoped for.
+    pub(crate) fn skip_to(&mut self, position: u64) {
+        self.position = position;
     }
 
     /// `wanted` bytes from the position on, fewer only at the end.

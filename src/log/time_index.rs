@@ -22,10 +22,11 @@ pub const TIME_ENTRY_BYTES: usize = 12;
 /// The timestamp of batches that have none, and of an empty segment.
 pub const NO_TIMESTAMP: TimestampMs = -1;
 
+/// An entry as it lies in the file.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    timestamp: TimestampMs,
-    relative_offset: i32,
+pub(crate) struct Entry {
+    pub(crate) timestamp: TimestampMs,
+    pub(crate) relative_offset: i32,
 }
 
 impl IndexEntry for Entry {

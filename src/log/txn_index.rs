@@ -43,7 +43,7 @@ impl AbortedTxn {
     }
 
     /// `None`: a version that is not known.
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let field = |at: usize| {
             let bytes = bytes.get(at..at + 8)?;
             Some(i64::from_be_bytes(bytes.try_into().ok()?))

@@ -13,6 +13,7 @@
 //! Leases and history live in memory only: whoever held a lease, or watched, was this very process. On opening,
 //! the keys of leases of the process before are deleted.
 
+mod copy;
 mod database;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ pub use self::database::OpenError;
 use self::database::{Database, WriteError};
 use super::mvcc::{HistoryLimits, Mvcc};
 use super::store::{
-    EventBatch, KeyRange, LeaseId, MetadataStore, RangeRequest, RangeResponse, Revision, StoreError, Txn,
+    EventBatch, KeyRange, KeyValue, LeaseId, MetadataStore, RangeRequest, RangeResponse, Revision, StoreError, Txn,
     TxnResponse, WatchStream,
 };
 use super::visible::Visible;
@@ -91,6 +92,11 @@ impl EmbeddedStore {
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
         })
+    }
+
+    /// All that a store's file holds, of a process that has ended. Nothing is written. Blocks.
+    pub fn inspect(disk: &dyn Disk, path: &Path) -> Result<(Revision, Vec<KeyValue>), OpenError> {
+        copy::read(disk, path)
     }
 
     /// Has the thread change the state, and waits until that is durable.

@@ -22,7 +22,7 @@ pub const LOG_OVERHEAD_BYTES: usize = 12;
 pub const MAGIC_V2: i8 = 2;
 
 pub(super) const LENGTH_AT: usize = 8;
-pub(super) const LEADER_EPOCH_AT: usize = 12;
+pub(crate) const LEADER_EPOCH_AT: usize = 12;
 const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
 pub(super) const ATTRIBUTES_AT: usize = 21;
@@ -32,7 +32,7 @@ const MAX_TIMESTAMP_AT: usize = 35;
 const PRODUCER_ID_AT: usize = 43;
 const PRODUCER_EPOCH_AT: usize = 51;
 const BASE_SEQUENCE_AT: usize = 53;
-const RECORD_COUNT_AT: usize = 57;
+pub(crate) const RECORD_COUNT_AT: usize = 57;
 
 /// Which [`Compression`].
 pub(super) const COMPRESSION_BITS: i16 = 7;

@@ -160,7 +160,7 @@ fn create(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
     disk.sync_directory(directory.unwrap_or(Path::new("."))).map_err(io)
 }
 
-fn builder() -> redb::Builder {
+pub(super) fn builder() -> redb::Builder {
     let mut builder = redb::Database::builder();
     builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
     builder
@@ -177,7 +177,7 @@ fn open_file(disk: &dyn Disk, path: &Path, sync_failed: &Arc<AtomicBool>) -> Res
     builder().create_with_backend(backend).map_err(|error| describe(path, error.into()))
 }
 
-fn load(file: &redb::Database, path: &Path) -> Result<(Revision, Vec<KeyValue>), OpenError> {
+pub(super) fn load(file: &redb::Database, path: &Path) -> Result<(Revision, Vec<KeyValue>), OpenError> {
     let revision = read_revision(file, path)?;
     let read = || -> Result<Vec<KeyValue>, redb::Error> {
         let txn = file.begin_read()?;
@@ -213,7 +213,7 @@ fn read_revision(file: &redb::Database, path: &Path) -> Result<Revision, OpenErr
 }
 
 /// An error of the disk is the disk's; all others say that the file is not what it should be.
-fn describe(path: &Path, error: redb::Error) -> OpenError {
+pub(super) fn describe(path: &Path, error: redb::Error) -> OpenError {
     let path = path.to_owned();
     match error {
         redb::Error::Io(source) if !is_about_content(&source) => OpenError::Io { path, source },
