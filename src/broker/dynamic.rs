@@ -52,6 +52,7 @@ impl DynamicLimits {
                 cleaner.reconfigure(config.cleaner);
             }
             services.replicas.set_move_bytes_per_second(config.replica_alter_log_dirs_io_max_bytes_per_second);
+            services.logs.scrubbing().set_bytes_per_second(config.log_scrub_bytes_per_second);
             in_force.config = Some(config);
         }));
         limits

@@ -101,6 +101,7 @@ impl Worker {
             }
             if self.deletions.is_due(now) {
                 self.logs.delete_expired_files(now_ms);
+                self.logs.rebuild_suspect_indexes();
             }
             if self.high_watermarks.is_due(now) {
                 self.logs.checkpoint_high_watermarks();

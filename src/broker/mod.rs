@@ -28,6 +28,7 @@ use crate::admin::{self, Pages};
 use crate::adopt::AdoptError;
 use crate::adopt::note::Wishes;
 use crate::api::{FetchSessionCache, Loggers, ProducerIds, Services, Waiting};
+use crate::check::Scrubber;
 use crate::config::{BrokerConfig, ConfigOverrides};
 use crate::controller::{AdminError, BrokerRegistration};
 use crate::coordinator::ShareGroups;
@@ -95,6 +96,7 @@ pub struct Broker {
     cluster: Cluster,
     log_mover: LogMover,
     maintenance: Maintenance,
+    scrubber: Scrubber,
     /// Connections and listeners.
     serving: TaskTracker,
     stop_serving: CancellationToken,
@@ -232,12 +234,14 @@ impl Broker {
         adoption::end_open_transactions(&services.replicas, first_write, &clock, &background, &stop_background);
         placement::follow_places(&services.replicas, &cluster.controller, &background, &stop_background);
         let log_mover = LogMover::start(Arc::clone(&services.replicas), Arc::clone(&logs), Arc::clone(&clock))?;
+        let scrubber = Scrubber::start(Arc::clone(&logs), Arc::clone(&clock))?;
         let maintenance = Maintenance::start(logs, metrics, Arc::clone(&clock), &config)?;
         let broker = Self {
             state,
             cluster,
             log_mover,
             maintenance,
+            scrubber,
             serving: TaskTracker::new(),
             stop_serving: services.stopping.clone(),
             background,
@@ -315,14 +319,15 @@ impl Broker {
         }
         self.state.set(BrokerState::ShuttingDown);
         let epoch = self.cluster.controller.broker_epoch();
-        let (log_mover, maintenance, logs) = (self.log_mover, self.maintenance, Arc::clone(&self.services.logs));
-        let cleaner = self.services.cleaner.clone();
+        let (log_mover, maintenance, scrubber) = (self.log_mover, self.maintenance, self.scrubber);
+        let (cleaner, logs) = (self.services.cleaner.clone(), Arc::clone(&self.services.logs));
         let closing = tokio::task::spawn_blocking(move || {
             if let Some(cleaner) = cleaner {
                 cleaner.stop();
             }
             log_mover.stop();
             maintenance.stop();
+            scrubber.stop();
             logs.shutdown(epoch);
         });
         closing.await.map_err(|error| ShutdownError(error.to_string()))?;

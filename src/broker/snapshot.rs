@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::api::Services;
-use crate::ids::BrokerId;
+use crate::ids::{BrokerId, PartitionIndex, TopicName};
 use crate::log::cleaner::CleanerReadings;
 use crate::metadata::image::{MetadataImage, TopicImage};
 use crate::metrics::{
@@ -30,6 +30,9 @@ pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: Br
         partitions: partitions(services, &image),
         offline_log_directories: services.logs.offline_directory_count(),
         cleaner: services.cleaner.as_ref().map(|cleaner| self::cleaner(cleaner.readings())),
+        scrubbed_bytes: services.logs.scrubbing().read_bytes(),
+        scrub_round_ms: services.logs.scrubbing().last_round_ms(),
+        damaged_batches: damaged_batches(services),
         controller: (image.controller == Some(services.broker_id)).then(|| controller(services, &image)),
         purgatories: vec![
             purgatory("Produce", &services.waiting.produce),
@@ -131,6 +134,14 @@ fn snapshot(local: BrokerId, topic: &HostedTopic, image: &TopicImage, index: i32
         high_watermark: log.as_ref().map_or_else(Default::default, |log| log.high_watermark()),
         log_end_offset: log.map_or_else(Default::default, |log| log.log_end_offset()),
     }
+}
+
+/// Few have any.
+fn damaged_batches(services: &Services) -> Vec<(TopicName, PartitionIndex, usize)> {
+    let logs = services.logs.logs();
+    let damaged =
+        logs.iter().map(|log| (log.topic_partition(), log.damaged_batches())).filter(|(_, count)| *count > 0);
+    damaged.map(|(partition, count)| (partition.topic.clone(), partition.partition, count)).collect()
 }
 
 /// How far the groups that are coordinated here have read, and how far they could.

@@ -143,6 +143,11 @@ impl DirectoryFacts {
         self.bytes += file.size_bytes();
         match MetaProperties::decode(&file.content) {
             Ok(meta) => self.meta = Some(meta),
+            // Which line was the one that is missing cannot be told.
+            Err(error) if error.reason.ends_with("is missing") => {
+                let finding = Finding::damage(Kind::MetaProperties, &path, error.reason);
+                self.findings.push(finding.at(0, file.size_bytes()));
+            }
             Err(error) => self.findings.push(file.bad(Level::Damage, &error)),
         }
         // A key that nobody knows is a key that was another once.
@@ -237,7 +242,11 @@ impl DirectoryFacts {
         let is_whole = !facts.findings.has_damage();
         match self.offset(RECOVERY_POINT_CHECKPOINT, partition) {
             Some(point) if point > end && is_whole => {
-                tell(RECOVERY_POINT_CHECKPOINT, Level::Damage, format!("recovery point {point}, and the log ends with {end}"));
+                tell(
+                    RECOVERY_POINT_CHECKPOINT,
+                    Level::Damage,
+                    format!("recovery point {point}, and the log ends with {end}"),
+                );
             }
             Some(point) if point < end && self.was_clean && is_whole => {
                 let what = format!("recovery point {point} after a clean stop, where the log ends with {end}");
@@ -262,13 +271,21 @@ impl DirectoryFacts {
         {
             // It may run ahead of what is on the device where acknowledgements do.
             let level = if self.was_clean { Level::Damage } else { Level::Crash };
-            tell(REPLICATION_OFFSET_CHECKPOINT, level, format!("high watermark {high_watermark}, and the log ends with {end}"));
+            tell(
+                REPLICATION_OFFSET_CHECKPOINT,
+                level,
+                format!("high watermark {high_watermark}, and the log ends with {end}"),
+            );
         }
         if let Some(cleaned) = self.offset(CLEANER_OFFSET_CHECKPOINT, partition)
             && cleaned > end
             && is_whole
         {
-            tell(CLEANER_OFFSET_CHECKPOINT, Level::Damage, format!("cleaned up to {cleaned}, and the log ends with {end}"));
+            tell(
+                CLEANER_OFFSET_CHECKPOINT,
+                Level::Damage,
+                format!("cleaned up to {cleaned}, and the log ends with {end}"),
+            );
         }
         findings
     }

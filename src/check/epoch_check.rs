@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::finding::{Finding, Findings, Kind, Level};
 use super::mend::Mend;
+use super::partition_check::EVERYTHING;
 use crate::ids::{LeaderEpoch, Offset};
 use crate::log::batch_scan::PlacedBatch;
 use crate::log::leader_epochs::{LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
@@ -32,6 +33,8 @@ pub(super) struct EpochCheck {
     checkpoint_path: PathBuf,
     /// `None`: there is no checkpoint, or none that can be read.
     checkpoint: Option<LeaderEpochs>,
+    /// The first record that was not deleted.
+    log_start_offset: Offset,
     trusted_below: Offset,
     before: LeaderEpoch,
     run: Option<Run>,
@@ -42,10 +45,16 @@ pub(super) struct EpochCheck {
 }
 
 impl EpochCheck {
-    pub(super) fn new(folder: &Path, checkpoint: Option<LeaderEpochs>, trusted_below: Offset) -> Self {
+    pub(super) fn new(
+        folder: &Path,
+        checkpoint: Option<LeaderEpochs>,
+        log_start_offset: Offset,
+        trusted_below: Offset,
+    ) -> Self {
         Self {
             checkpoint_path: folder.join(LEADER_EPOCH_CHECKPOINT),
             checkpoint,
+            log_start_offset,
             trusted_below,
             before: LeaderEpoch::NONE,
             run: None,
@@ -98,17 +107,23 @@ impl EpochCheck {
                 "epoch {} begins at offset {}, and the log ends with {log_end_offset}",
                 latest.epoch, latest.start_offset
             );
-            self.blame_checkpoint(Finding::new(self.level(log_end_offset), Kind::LeaderEpochCheckpoint, &self.checkpoint_path, what));
+            self.blame_checkpoint(Finding::new(
+                self.level(log_end_offset),
+                Kind::LeaderEpochCheckpoint,
+                &self.checkpoint_path,
+                what,
+            ));
         }
     }
 
     /// The checkpoint's epoch at `offset`. `None`: it says nothing that can be held against a batch there, because it is
-    /// not there, begins later (the log's beginning moved), or may be older than the batch.
+    /// not there, may be older than the batch, or may be newer than what is known of the log's beginning.
     fn expected_at(&self, offset: Offset) -> Option<Option<LeaderEpoch>> {
         let checkpoint = self.checkpoint.as_ref()?;
         let earliest = checkpoint.earliest()?;
-        let is_known = offset >= earliest.start_offset && offset < self.trusted_below;
-        is_known.then(|| checkpoint.epoch_for_offset(offset))
+        let was_clean = self.trusted_below == EVERYTHING;
+        let is_known = offset >= earliest.start_offset || (was_clean && offset >= self.log_start_offset);
+        (is_known && offset < self.trusted_below).then(|| checkpoint.epoch_for_offset(offset))
     }
 
     /// Without a checkpoint there is only the order.
@@ -129,7 +144,8 @@ impl EpochCheck {
         let Some(run) = self.run.take() else { return };
         let Run { found, batches, offset, .. } = run;
         let expected = run.expected.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
-        let is_ordered = found >= LeaderEpoch(0) && found >= run.before && behind.is_none_or(|behind| found <= behind);
+        let is_ordered =
+            found >= LeaderEpoch(0) && found >= run.before && behind.is_none_or(|behind| found <= behind);
         let names_found =
             self.checkpoint.as_ref().is_some_and(|known| known.entries().iter().any(|entry| entry.epoch == found));
         // An epoch of which the checkpoint knows nothing, amid batches of the one that it names, is the batch's fault.
@@ -143,7 +159,8 @@ impl EpochCheck {
             self.before = found;
             return;
         }
-        let what = format!("leader epoch {found} in {batches} batches from here on, where the checkpoint has {expected}");
+        let what =
+            format!("leader epoch {found} in {batches} batches from here on, where the checkpoint has {expected}");
         let position = run.position + LEADER_EPOCH_AT as u64;
         let finding = Finding::new(self.level(offset), Kind::LeaderEpoch, &run.path, what);
         self.findings.push(finding.at(position, EPOCH_BYTES).offset(offset));

@@ -151,6 +151,15 @@ impl Findings {
         }
     }
 
+    /// What was taken for the traces of a crash is damage.
+    pub(super) fn raise(&mut self, place: usize) {
+        self.has_damage = true;
+        if let Some(finding) = self.kept.get_mut(place) {
+            finding.level = Level::Damage;
+            finding.message += "; sound batches follow in the next segment: the next start will cut them off with it";
+        }
+    }
+
     pub(super) fn append(&mut self, other: Self) {
         self.has_damage |= other.has_damage;
         self.left_out += other.left_out;

@@ -25,9 +25,7 @@ impl Ordered for TimeEntry {
     fn follows(&self, before: Option<&Self>) -> bool {
         match before {
             None => self.timestamp >= 0 && self.relative_offset >= 0,
-            Some(before) => {
-                self.timestamp > before.timestamp && self.relative_offset >= before.relative_offset
-            }
+            Some(before) => self.timestamp > before.timestamp && self.relative_offset >= before.relative_offset,
         }
     }
 }
@@ -71,7 +69,8 @@ impl OffsetIndexCheck {
             }
             let offset = self.base_offset + i64::from(entry.relative_offset);
             if offset < last_offset {
-                self.entries.refuse(format!("offset {offset}, where the batch at {position} ends with {last_offset}"));
+                self.entries
+                    .refuse(format!("offset {offset}, where the batch at {position} ends with {last_offset}"));
                 continue;
             }
             self.settle_late();

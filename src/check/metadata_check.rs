@@ -46,8 +46,7 @@ impl Metadata {
             }
             match EmbeddedStore::inspect(disk, &path) {
                 Ok((revision, kvs)) => {
-                    let (image, errors) =
-                        MetadataImage::build_leniently(&Keys::new(CLUSTER_NAME), revision, kvs);
+                    let (image, errors) = MetadataImage::build_leniently(&Keys::new(CLUSTER_NAME), revision, kvs);
                     for error in errors {
                         let finding = Finding::damage(Kind::MetadataStore, &path, error.to_string());
                         directory.findings.push(finding);
@@ -67,9 +66,12 @@ impl Metadata {
         let Some(topic) = self.image.topic(&partition.topic) else {
             return TopicFacts { id: None, compaction: by_name(&partition.topic) };
         };
-        let is_compacted =
-            self.log_config(partition, config).cleanup_policy.compact || by_name(&partition.topic) == Compaction::Applied;
-        TopicFacts { id: Some(topic.id), compaction: if is_compacted { Compaction::Applied } else { Compaction::Never } }
+        let is_compacted = self.log_config(partition, config).cleanup_policy.compact
+            || by_name(&partition.topic) == Compaction::Applied;
+        TopicFacts {
+            id: Some(topic.id),
+            compaction: if is_compacted { Compaction::Applied } else { Compaction::Never },
+        }
     }
 
     /// What the partition's log goes by.

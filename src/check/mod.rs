@@ -28,6 +28,7 @@ mod metadata_check;
 mod partition_check;
 mod repair;
 mod report;
+mod scrubber;
 mod segment_check;
 mod text_check;
 mod txn_check;
@@ -51,6 +52,7 @@ use crate::time::TimestampMs;
 pub use finding::{Finding, Kind, Level};
 pub use repair::Repair;
 pub use report::{CheckedDirectory, Report, Verdict};
+pub use scrubber::Scrubber;
 
 use directory_check::DirectoryFacts;
 use metadata_check::Metadata;
@@ -141,7 +143,8 @@ impl Check<'_> {
                     log_start_offset: directory
                         .offset(LOG_START_OFFSET_CHECKPOINT, partition)
                         .unwrap_or(Offset::ZERO),
-                    compaction: topic.map_or_else(|| metadata_check::by_name(&partition.topic), |topic| topic.compaction),
+                    compaction: topic
+                        .map_or_else(|| metadata_check::by_name(&partition.topic), |topic| topic.compaction),
                     topic_id: topic.and_then(|topic| topic.id),
                 };
                 places.push((at, place));

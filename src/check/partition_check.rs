@@ -91,12 +91,18 @@ impl PartitionPlace {
         replay.is_exact &= self.compaction != Compaction::Applied;
         let mut log = LogState {
             end_offset: first_base_offset,
-            epochs: EpochCheck::new(&self.folder, epochs, self.trusted_below()),
+            epochs: EpochCheck::new(
+                &self.folder,
+                epochs,
+                self.log_start_offset.max(first_base_offset),
+                self.trusted_below(),
+            ),
             replay,
             findings,
             plan,
             gaps: Vec::new(),
             gap_count: 0,
+            torn: None,
             batches: 0,
             records: 0,
             index_bytes: 0,
@@ -221,21 +227,27 @@ impl PartitionPlace {
     }
 
     fn tell_gaps(&self, log: &mut LogState) {
-        let level = match self.compaction {
-            Compaction::Applied => return,
-            Compaction::Never => Level::Damage,
-            Compaction::Unknown => Level::Note,
-        };
-        let more = log.gap_count - log.gaps.len() as u64;
-        let told = if level == Level::Note { 1 } else { usize::MAX };
-        for (path, position, from, to) in log.gaps.iter().take(told) {
-            let mut what = format!("offsets {from} to {} are not there", to.0 - 1);
-            if level == Level::Note {
-                what += &format!(", the first of {} gaps: compaction leaves such, nothing else does", log.gap_count);
-            }
+        if self.compaction == Compaction::Applied {
+            return;
+        }
+        let mut is_noted = false;
+        for (path, position, from, to) in &log.gaps {
+            let gap = format!("offsets {from} to {} are not there", to.0 - 1);
+            let (level, what) = if *from >= self.trusted_below() {
+                (Level::Crash, format!("{gap}: the next start cuts off what follows"))
+            } else if self.compaction == Compaction::Never {
+                (Level::Damage, gap)
+            } else if !is_noted {
+                is_noted = true;
+                let all = log.gap_count;
+                (Level::Note, format!("{gap}, the first of {all} gaps: compaction leaves such, nothing else does"))
+            } else {
+                continue;
+            };
             log.findings.push(Finding::new(level, Kind::Gap, path, what).at(*position, 0).offset(*from));
         }
-        if level == Level::Damage && more > 0 {
+        let more = log.gap_count - log.gaps.len() as u64;
+        if self.compaction == Compaction::Never && more > 0 {
             log.findings.push(Finding::damage(Kind::Gap, &self.folder, format!("{more} more gaps")));
         }
     }
@@ -303,7 +315,10 @@ impl PartitionPlace {
         match LeaderEpochs::decode(&file.content) {
             Ok(epochs) if epochs.encode().lines().count() == file.content.lines().count().max(2) => Ok(Some(epochs)),
             Ok(_) => {
-                findings.push(file.at_line(Level::Damage, 3, "epochs and offsets do not grow from line to line").at(0, file.size_bytes()));
+                findings.push(
+                    file.at_line(Level::Damage, 3, "epochs and offsets do not grow from line to line")
+                        .at(0, file.size_bytes()),
+                );
                 plan.rebuild_epochs = true;
                 Ok(None)
             }

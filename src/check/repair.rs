@@ -108,13 +108,19 @@ impl<'a> Repair<'a> {
         }
         for (kind, offset) in &plan.rebuild {
             disk.remove_file(&place.folder.join(kind.file_name(*offset)))?;
+            if *kind == FileKind::TxnIndex {
+                // A segment may well have none: what makes recovery look is an offset index that is missing.
+                disk.remove_file(&place.folder.join(FileKind::OffsetIndex.file_name(*offset)))?;
+            }
         }
         if plan.rebuild_epochs {
             disk.remove_file(&place.folder.join(LEADER_EPOCH_CHECKPOINT))?;
         }
         if plan.write_topic_id {
             match place.topic_id {
-                Some(topic_id) => partition_metadata::write(disk, &place.folder, topic_id).map_err(io::Error::other)?,
+                Some(topic_id) => {
+                    partition_metadata::write(disk, &place.folder, topic_id).map_err(io::Error::other)?
+                }
                 // The metadata gives it one again.
                 None => disk.remove_file(&place.folder.join(PARTITION_METADATA_FILE))?,
             }
@@ -178,9 +184,14 @@ impl<'a> Repair<'a> {
             }
             if is_bad || after != before {
                 checkpoints::write(disk, &directory.path, name, &after).map_err(io::Error::other)?;
-                let changed = after.iter().filter(|(partition, offset)| before.get(*partition) != Some(*offset)).count();
+                let changed =
+                    after.iter().filter(|(partition, offset)| before.get(*partition) != Some(*offset)).count();
                 let path = directory.path.join(name);
-                done.push(format!("{} is written anew, {changed} offsets of {} changed", path.display(), after.len()));
+                done.push(format!(
+                    "{} is written anew, {changed} offsets of {} changed",
+                    path.display(),
+                    after.len()
+                ));
             }
         }
         Ok(done)
@@ -202,9 +213,13 @@ fn hold(
         return;
     };
     match name {
-        RECOVERY_POINT_CHECKPOINT if is_known || offset > end => drop(offsets.insert(partition.clone(), end)),
+        RECOVERY_POINT_CHECKPOINT if is_known || offset > end => {
+            offsets.insert(partition.clone(), end);
+        }
         // Where the log begins is told by its first segment's name.
-        LOG_START_OFFSET_CHECKPOINT if offset > end || (is_known && offset < first) => drop(offsets.remove(partition)),
+        LOG_START_OFFSET_CHECKPOINT if offset > end || (is_known && offset < first) => {
+            offsets.remove(partition);
+        }
         REPLICATION_OFFSET_CHECKPOINT | CLEANER_OFFSET_CHECKPOINT if offset > end => {
             offsets.insert(partition.clone(), end);
         }

@@ -48,6 +48,8 @@ pub(super) struct LogState {
     /// The first holes among the offsets, and how many there are.
     pub(super) gaps: Vec<(PathBuf, u64, Offset, Offset)>,
     pub(super) gap_count: u64,
+    /// What looks like the torn end of the log, unless a sound batch comes: the finding and what would have to be cut.
+    pub(super) torn: Option<(usize, Cut)>,
     pub(super) batches: u64,
     pub(super) records: u64,
     pub(super) index_bytes: u64,
@@ -102,18 +104,22 @@ impl<'a> SegmentCheck<'a> {
 
     fn on_damage(&mut self, stretch: &Stretch, file_bytes: u64, log: &mut LogState) -> io::Result<()> {
         let offset = log.end_offset;
-        let is_torn_end = offset >= self.place.trusted_below && stretch.end == file_bytes && self.place.is_last;
+        let is_beyond = offset >= self.place.trusted_below;
+        let is_torn_end = is_beyond && stretch.end == file_bytes;
         let level = if is_torn_end { Level::Crash } else { Level::Damage };
-        let behind = match (stretch.end < file_bytes, offset >= self.place.trusted_below) {
+        let behind = match (stretch.end < file_bytes, is_beyond) {
             (true, false) => "; sound batches follow, which recovery would cut off with it",
             (true, true) => "; sound batches follow: the next start will cut them off with it",
             (false, _) => "",
         };
         let what = format!("{}{behind}", stretch.error);
         let finding = Finding::new(level, Kind::Batch, &self.log_path, what);
+        let place = log.findings.kept.len();
         log.findings.push(finding.at(stretch.position, stretch.end - stretch.position).offset(offset));
-        if level == Level::Damage {
-            self.cut(stretch.position, offset, log);
+        if is_torn_end {
+            log.torn = Some((place, self.cut_at(stretch.position, offset)));
+        } else {
+            log.plan.cut.get_or_insert(self.cut_at(stretch.position, offset));
         }
         if let Some(offsets) = &mut self.offsets {
             offsets.skip_to(stretch.end)?;
@@ -168,14 +174,19 @@ impl<'a> SegmentCheck<'a> {
             return Ok(Some(mended));
         }
         if level == Level::Damage {
-            self.cut(batch.position, expected, log);
+            log.plan.cut.get_or_insert(self.cut_at(batch.position, expected));
         }
         log.replay.is_exact = false;
         self.after_damage = true;
         Ok(None)
     }
 
-    fn on_batch(&mut self, file: &dyn crate::io::DiskFile, batch: &PlacedBatch, log: &mut LogState) -> io::Result<()> {
+    fn on_batch(
+        &mut self,
+        file: &dyn crate::io::DiskFile,
+        batch: &PlacedBatch,
+        log: &mut LogState,
+    ) -> io::Result<()> {
         let header = &batch.header;
         let (count, delta) = (header.record_count, header.last_offset_delta);
         let most = i64::from(delta) + 1;
@@ -187,6 +198,10 @@ impl<'a> SegmentCheck<'a> {
             log.findings.push(finding.at(position, COUNT_BYTES).offset(header.base_offset));
         }
         self.after_damage = false;
+        if let Some((place, cut)) = log.torn.take() {
+            log.findings.raise(place);
+            log.plan.cut.get_or_insert(cut);
+        }
         log.end_offset = header.next_offset();
         log.batches += 1;
         log.records += header.record_count.max(0) as u64;
@@ -206,10 +221,10 @@ impl<'a> SegmentCheck<'a> {
     }
 
     fn check_indexes(&mut self, end_before: Offset, log: &mut LogState) -> io::Result<()> {
-        let SegmentPlace { disk, folder, base_offset, trusted_below, is_last, .. } = self.place;
+        let SegmentPlace { disk, folder, base_offset, trusted_below, .. } = self.place;
         let path = |kind: FileKind| folder.join(kind.file_name(base_offset));
         // A crash may have taken what was written to them since the last checkpoint.
-        let may_be_torn = log.end_offset > trusted_below || (is_last && log.end_offset >= trusted_below);
+        let may_be_torn = log.end_offset >= trusted_below;
         let is_empty = log.end_offset == end_before;
         let mut findings = Vec::new();
         let mut missing = |kind: FileKind, of: Kind| {
@@ -233,8 +248,7 @@ impl<'a> SegmentCheck<'a> {
             log.index_bytes += times.size_bytes();
             findings.push((FileKind::TimeIndex, times.finish(may_be_torn, !may_be_torn)?));
         }
-        let (bytes, aborted) =
-            log.replay.check_index(disk, &path(FileKind::TxnIndex), base_offset, trusted_below)?;
+        let (bytes, aborted) = log.replay.check_index(disk, &path(FileKind::TxnIndex), base_offset, trusted_below)?;
         log.index_bytes += bytes;
         findings.push((FileKind::TxnIndex, aborted));
         for (kind, found) in findings {
@@ -246,9 +260,8 @@ impl<'a> SegmentCheck<'a> {
         Ok(())
     }
 
-    fn cut(&self, position: u64, offset: Offset, log: &mut LogState) {
-        let segment = self.place.base_offset;
-        log.plan.cut.get_or_insert(Cut { segment, position, offset, batches_behind: 0, records_behind: 0 });
+    fn cut_at(&self, position: u64, offset: Offset) -> Cut {
+        Cut { segment: self.place.base_offset, position, offset, batches_behind: 0, records_behind: 0 }
     }
 
     /// Beyond the recovery point nothing is promised; but what is followed by sound batches is no torn end.

@@ -47,10 +47,13 @@ impl<'a> TextFile<'a> {
         Finding::new(level, self.kind, self.path, message).at(position, bytes)
     }
 
-    /// Something about the first line that begins like this.
+    /// Something about the first line that begins like this, or about the lack of one.
     pub(super) fn at_line_of(&self, level: Level, begin: &str, message: impl Into<String>) -> Finding {
-        let line = self.content.lines().position(|line| line.starts_with(begin));
-        self.at_line(level, line.map_or(1, |at| at + 1), message)
+        match self.content.lines().position(|line| line.starts_with(begin)) {
+            Some(at) => self.at_line(level, at + 1, message),
+            // Any of them may have been that line once.
+            None => Finding::new(level, self.kind, self.path, message).at(0, self.size_bytes()),
+        }
     }
 
     /// The bytes of a line with its end; behind the last line, the end of the file and the line before.

@@ -36,8 +36,7 @@ pub(super) fn run(options: &ConfigOptions, check: &CheckOptions) -> ExitCode {
 fn try_run(options: &ConfigOptions, arguments: &CheckOptions) -> anyhow::Result<Verdict> {
     let loaded = config::load(&options.sources()?)?;
     let clock = SystemClock::new();
-    let directories =
-        if arguments.directories.is_empty() { &loaded.config.log_dirs } else { &arguments.directories };
+    let directories = if arguments.directories.is_empty() { &loaded.config.log_dirs } else { &arguments.directories };
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let check = Check {
         disk: RealDisk::new(1).context("cannot start a thread")?,

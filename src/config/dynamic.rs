@@ -25,6 +25,7 @@ pub struct DynamicBrokerConfig {
     pub producer_id_expiration_ms: u64,
     pub replica_alter_log_dirs_io_max_bytes_per_second: u64,
     pub cleaner: CleanerConfig,
+    pub log_scrub_bytes_per_second: u64,
 }
 
 /// What `listener.name.<name>.` settings limit, beside the broker's own limits.
@@ -44,6 +45,7 @@ impl DynamicBrokerConfig {
             listener_limits: listener_limits(layers),
             num_recovery_threads_per_data_dir: count(layers, "num.recovery.threads.per.data.dir"),
             producer_id_expiration_ms: u64::from(count(layers, "producer.id.expiration.ms")),
+            log_scrub_bytes_per_second: long(layers, "log.scrub.bytes.per.second"),
             replica_alter_log_dirs_io_max_bytes_per_second: long(
                 layers,
                 "replica.alter.log.dirs.io.max.bytes.per.second",

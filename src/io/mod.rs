@@ -24,7 +24,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use process::{absolute, open_file_limit, raise_open_file_limit, read_text};
+pub use process::{absolute, lower_thread_priority, open_file_limit, raise_open_file_limit, read_text};
 pub use process_io::ProcessIo;
 pub use real::{OnSync, RealDisk};
 pub use relief::relieving_worker;

@@ -35,6 +35,16 @@ pub fn open_file_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
+/// The present thread gets the processor when nobody else wants it. Where the system refuses that, it goes on as it is.
+pub fn lower_thread_priority() {
+    const LOWEST: i32 = 19;
+    // On Linux this is about a thread, where its number is given.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST) {
+        tracing::debug!(%error, "a thread keeps its priority");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

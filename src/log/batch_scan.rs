@@ -89,20 +89,35 @@ pub(super) fn corrupt(error: BatchError) -> io::Error {
 }
 
 /// The first batch from `position` on that ends at or beyond `target`: the one that holds it, or the next one where
-/// compaction has removed it.
+/// compaction has removed it. `InvalidData` too where the first batch begins beyond `indexed`, as far as that is given:
+/// the index leads astray, and may pass over what is looked for.
 pub(super) fn find_offset(
     file: &dyn DiskFile,
     position: u64,
     end_position: u64,
+    indexed: Option<Offset>,
     target: Offset,
 ) -> io::Result<Option<PlacedBatch>> {
+    if position > end_position {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the offset index leads behind the end"));
+    }
     let mut scan = HeaderScan::new(file, position, end_position);
+    let mut indexed = indexed;
     while let Some(batch) = scan.next()? {
+        if indexed.take().is_some_and(|indexed| batch.header.base_offset > indexed) {
+            let reason = format!("the offset index leads to offset {}", batch.header.base_offset);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
         if batch.header.last_offset() >= target {
             return Ok(Some(batch));
         }
     }
     Ok(None)
+}
+
+/// Whether it is the content that is not what it should be, as opposed to a device that fails.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 /// The whole batch that `header` was read from.

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::error::ErrorCode;
-use crate::ids::Offset;
+use crate::ids::{Offset, TopicPartition};
 use crate::log::producer_state::ProducerError;
 use crate::protocol::batch::BatchError;
 
@@ -90,6 +90,9 @@ impl From<io::Error> for AppendError {
 pub enum ReadError {
     #[error("offset {offset} is not within {log_start_offset} to {log_end_offset}")]
     OffsetOutOfRange { offset: Offset, log_start_offset: Offset, log_end_offset: Offset },
+    /// What lies there is not what was written, and is not served.
+    #[error("{partition} is damaged at offset {offset}: {reason}")]
+    Corrupt { partition: TopicPartition, offset: Offset, reason: String },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -98,6 +101,7 @@ impl ReadError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            Self::Corrupt { .. } => ErrorCode::CorruptMessage,
             Self::Storage(error) => error.code(),
         }
     }

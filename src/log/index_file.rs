@@ -171,6 +171,16 @@ impl<E: IndexEntry> IndexFile<E> {
         Ok(())
     }
 
+    /// Forgets all entries for these, which are written with the next tail.
+    pub(super) fn replace(&self, entries: Vec<E>) {
+        let mut state = self.state.write();
+        // What the file holds is a leftover from now on.
+        state.exists = false;
+        state.stored = 0;
+        state.last = entries.last().copied();
+        state.tail = entries;
+    }
+
     /// The file, if it was written to since this was last asked; for the caller to sync.
     pub(super) fn take_unsynced(&self) -> Option<Arc<dyn DiskFile>> {
         let mut state = self.state.write();

@@ -35,6 +35,7 @@ use super::errors::StorageError;
 use super::log_directory::LogDirectory;
 use super::partition_log::PartitionLog;
 use super::producer_state::ProducerStateConfig;
+use super::scrubbing::Scrubbing;
 use crate::config::LogConfig;
 use crate::error::ErrorCode;
 use crate::ids::{self, DirectoryId, TopicId, TopicPartition};
@@ -134,6 +135,7 @@ pub struct LogManager {
     /// One creation or deletion at a time.
     changes: Mutex<()>,
     options: LogManagerOptions,
+    scrubbing: Scrubbing,
     /// `producer.id.expiration.ms` as it is now; that of the options is the one of the start.
     producer_expiration_ms: AtomicI64,
     clock: Arc<dyn Clock>,
@@ -267,6 +269,19 @@ impl LogManager {
         };
         timed.iter().filter(|log| !log.health().is_offline()).for_each(|log| log.request_flush_if_due(now_ms));
         !timed.is_empty()
+    }
+
+    /// Builds indexes anew that led a look-up astray. Waits for the device.
+    pub fn rebuild_suspect_indexes(&self) {
+        for log in self.online_logs() {
+            if let Err(error) = log.rebuild_suspect_indexes() {
+                tracing::warn!(partition = %log.topic_partition(), %error, "an index can't be built anew");
+            }
+        }
+    }
+
+    pub fn scrubbing(&self) -> &Scrubbing {
+        &self.scrubbing
     }
 
     fn online(&self) -> impl Iterator<Item = (usize, &Directory)> {

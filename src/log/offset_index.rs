@@ -132,6 +132,15 @@ impl OffsetIndex {
         }
     }
 
+    /// Forgets all entries for these, which the next write brings to the file.
+    pub(super) fn replace(&self, entries: Vec<OffsetPosition>) {
+        let encode = |entry: OffsetPosition| {
+            let relative_offset = relative_offset(self.base_offset, entry.offset)?;
+            Some(Entry { relative_offset, position: i32::try_from(entry.position).ok()? })
+        };
+        self.entries.replace(entries.into_iter().filter_map(encode).collect());
+    }
+
     /// Keeps the entries of offsets below `offset`.
     pub fn truncate_to(&self, offset: Offset) -> io::Result<()> {
         let relative = offset - self.base_offset;

@@ -12,6 +12,7 @@ use super::directory::PartitionDirectory;
 use super::errors::StorageError;
 use super::group_commit::GroupCommit;
 use super::health::DirectoryHealth;
+use super::known_damage::KnownDamage;
 use super::leader_epochs::{EpochEntry, LeaderEpochs};
 use super::producer_state::{ProducerStateEntry, ProducerStateManager};
 use super::recent_batches::RecentBatches;
@@ -67,6 +68,9 @@ pub struct PartitionLog {
     pub(super) removals: Removals,
     /// Taken before the append lock, by whoever replaces, cuts off or gives away closed segments.
     pub(super) cleaning_gate: Mutex<CleaningGate>,
+    pub(super) damage: KnownDamage,
+    /// Some segment's index led astray, and is to be built anew.
+    pub(super) has_suspect_index: AtomicBool,
     log_start_offset: AtomicI64,
     log_end_offset: AtomicI64,
     high_watermark: AtomicI64,
@@ -128,6 +132,8 @@ impl PartitionLog {
             recent: Mutex::default(),
             removals: Removals::default(),
             cleaning_gate: Mutex::default(),
+            damage: KnownDamage::default(),
+            has_suspect_index: AtomicBool::new(false),
             log_start_offset: AtomicI64::new(parts.log_start_offset.0),
             log_end_offset: AtomicI64::new(parts.log_end_offset.0),
             high_watermark: AtomicI64::new(high_watermark.0),

@@ -1,7 +1,10 @@
 //! Reading: which bytes of which file answer a fetch. No record byte is touched here.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use super::batch_scan::PlacedBatch;
 use super::errors::{ReadError, StorageError};
 use super::partition_log::{PartitionLog, Segments};
 use super::segment::Segment;
@@ -50,6 +53,16 @@ impl PartitionLog {
         up_to: Offset,
     ) -> Result<LogRead, ReadError> {
         self.check_online()?;
+        self.find_records(from, max_bytes, min_one_batch, up_to).map_err(|error| self.told_if_corrupt(from, error))
+    }
+
+    fn find_records(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        min_one_batch: bool,
+        up_to: Offset,
+    ) -> Result<LogRead, ReadError> {
         // The end comes first: whatever list of segments is loaded after it reaches at least there.
         let log_end_offset = self.log_end_offset();
         let log_start_offset = self.log_start_offset();
@@ -76,10 +89,9 @@ impl PartitionLog {
             // Compaction may have emptied the rest of a segment: then the next one goes on.
             let Some(start) = self.find_start(segment, from)? else { continue };
             let next_base = segments.get(index + 1).map(|next| next.base_offset());
-            let (end_position, end_offset) = self.find_end(segment, next_base, up_to)?;
-            if let Some((size, next_offset)) =
-                self.fit(segment, &start, (end_position, end_offset), max_bytes, min_one_batch)?
-            {
+            let end = self.find_end(segment, next_base, up_to)?;
+            let end = if self.damage.is_any() { self.end_before_damage(segment, &start, end)? } else { end };
+            if let Some((size, next_offset)) = self.fit(segment, &start, end, max_bytes, min_one_batch)? {
                 read.next_offset = next_offset;
                 read.slice = Some(FileSlice {
                     file: Arc::clone(segment.log_file()),
@@ -131,8 +143,8 @@ impl PartitionLog {
         if let Some(position) = known.filter(|&position| position < segment.size_bytes()) {
             return Ok(Some(Place { position, first_batch_bytes: None }));
         }
-        Ok(segment
-            .find_batch(from)?
+        Ok(self
+            .find_batch(segment, from)?
             .map(|batch| Place { position: batch.position, first_batch_bytes: Some(batch.header.size_bytes()) }))
     }
 
@@ -150,7 +162,54 @@ impl PartitionLog {
             return Ok((position, up_to));
         }
         let size_bytes = segment.size_bytes();
-        Ok((segment.find_batch(up_to)?.map_or(size_bytes, |batch| batch.position), up_to))
+        Ok((self.find_batch(segment, up_to)?.map_or(size_bytes, |batch| batch.position), up_to))
+    }
+
+    /// A look-up that known damage does not stop, and that notes an index that leads astray.
+    fn find_batch(&self, segment: &Segment, target: Offset) -> Result<Option<PlacedBatch>, StorageError> {
+        let known_position =
+            if self.damage.is_any() { self.damage.last_end_before(segment.base_offset(), target) } else { 0 };
+        let found = segment.find_batch_behind(known_position, target);
+        if segment.is_index_suspect() {
+            self.has_suspect_index.store(true, Ordering::Release);
+        }
+        Ok(found?)
+    }
+
+    /// Reads end before damage that is known, and none begins in it.
+    fn end_before_damage(
+        &self,
+        segment: &Segment,
+        start: &Place,
+        (end_position, end_offset): (u64, Offset),
+    ) -> Result<(u64, Offset), ReadError> {
+        match self.damage.first_from(segment.base_offset(), start.position) {
+            Some(damaged) if damaged.position <= start.position => Err(ReadError::Corrupt {
+                partition: self.topic_partition.clone(),
+                offset: damaged.offset,
+                reason: damaged.reason,
+            }),
+            Some(damaged) if damaged.position < end_position => Ok((damaged.position, damaged.offset)),
+            _ => Ok((end_position, end_offset)),
+        }
+    }
+
+    /// Damage that a look-up met is told once, and to clients as what it is.
+    fn told_if_corrupt(&self, from: Offset, error: ReadError) -> ReadError {
+        match error {
+            ReadError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
+                let (partition, reason) = (self.topic_partition.clone(), source.to_string());
+                if self.damage.is_news(from) {
+                    let folder = self.directory.path();
+                    tracing::error!(
+                        %partition, offset = %from, folder = %folder.display(), %reason,
+                        "a fetch met damage on its way; 'ottla check' tells where"
+                    );
+                }
+                ReadError::Corrupt { partition, offset: from, reason }
+            }
+            other => other,
+        }
     }
 
     /// How much of what lies between is returned, and the offset behind that.

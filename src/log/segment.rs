@@ -11,13 +11,13 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::batch_scan::{self, HeaderScan, PlacedBatch};
 use super::directory::{FileKind, PartitionDirectory};
-use super::offset_index::{self, OffsetIndex};
+use super::offset_index::{self, OffsetIndex, OffsetPosition};
 use super::time_index::{NO_TIMESTAMP, TimeIndex, TimestampOffset};
 use super::txn_index::TxnIndex;
 use crate::ids::Offset;
@@ -46,6 +46,7 @@ pub struct Segment {
     pub(super) time_index: TimeIndex,
     pub(super) txn_index: TxnIndex,
     pub(super) state: Mutex<SegmentState>,
+    is_index_suspect: AtomicBool,
 }
 
 /// What changes with every append, beside the size.
@@ -154,6 +155,7 @@ impl Segment {
             time_index,
             txn_index,
             state: Mutex::new(state),
+            is_index_suspect: AtomicBool::new(false),
         }
     }
 
@@ -274,9 +276,66 @@ impl Segment {
     }
 
     /// The batch that holds `target`, or the first one behind it; `None` when all batches end before it.
+    /// `InvalidData`: a batch on the way there is damaged.
     pub(super) fn find_batch(&self, target: Offset) -> io::Result<Option<PlacedBatch>> {
-        let from = self.offset_index.lookup(target)?.position;
-        batch_scan::find_offset(&*self.log, from, self.size_bytes(), target)
+        self.find_batch_behind(0, target)
+    }
+
+    /// As [`Segment::find_batch`], where it is known that a batch begins at `known_position` and `target` is not before
+    /// it.
+    ///
+    /// An index that leads astray is passed over, and noted: the entry before it still tells whether it was the index or
+    /// the log that is damaged.
+    pub(super) fn find_batch_behind(&self, known_position: u64, target: Offset) -> io::Result<Option<PlacedBatch>> {
+        let scan = |entry: OffsetPosition| {
+            let is_known = entry.position <= known_position;
+            let (from, indexed) =
+                if is_known { (known_position, None) } else { (entry.position, Some(entry.offset)) };
+            batch_scan::find_offset(&*self.log, from, self.size_bytes(), indexed, target)
+        };
+        let entry = self.offset_index.lookup(target)?;
+        let error = match scan(entry) {
+            Err(error) if batch_scan::is_damage(&error) => error,
+            found => return found,
+        };
+        let before = self.offset_index.lookup(entry.offset + -1)?;
+        let found = match scan(before) {
+            Err(_) if self.leads_to_batch(&before) => return Err(error),
+            Err(_) => batch_scan::find_offset(&*self.log, known_position, self.size_bytes(), None, target)?,
+            Ok(found) => found,
+        };
+        if !self.is_index_suspect.swap(true, Ordering::AcqRel) {
+            let segment = self.base_offset;
+            tracing::warn!(%segment, offset = %target, %error, "an offset index leads astray, and is built anew");
+        }
+        Ok(found)
+    }
+
+    fn leads_to_batch(&self, entry: &OffsetPosition) -> bool {
+        let first = self.scan_from(entry.position).next();
+        matches!(first, Ok(Some(batch)) if batch.header.base_offset <= entry.offset)
+    }
+
+    /// The offset index led astray once.
+    pub(super) fn is_index_suspect(&self) -> bool {
+        self.is_index_suspect.load(Ordering::Acquire)
+    }
+
+    /// Builds the offset index from the headers. Of the active segment under the append lock only.
+    pub(super) fn rebuild_offset_index(&self, index_interval_bytes: u64) -> io::Result<()> {
+        let mut entries = Vec::new();
+        let mut last_indexed = 0;
+        let mut scan = self.scan_from(0);
+        while let Some(PlacedBatch { position, header }) = scan.next()? {
+            if position - last_indexed > index_interval_bytes {
+                entries.push(OffsetPosition { offset: header.last_offset(), position });
+                last_indexed = position;
+            }
+        }
+        self.offset_index.replace(entries);
+        self.offset_index.write_tail()?;
+        self.is_index_suspect.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// The last batch; `None` in an empty segment.
@@ -304,7 +363,14 @@ impl Segment {
         let from = self.offset_index.floor_of_position(limit)?.max(start);
         let mut scan = self.scan_from(from);
         let mut end = None;
-        while let Some(batch) = scan.next()? {
+        loop {
+            let batch = match scan.next() {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                // What is sound before it can be had.
+                Err(error) if end.is_some() && batch_scan::is_damage(&error) => break,
+                Err(error) => return Err(error),
+            };
             if batch.end_position() > limit {
                 if end.is_none() && batch.position > start {
                     // The indexed batch itself is cut; where it begins, the one before ended.

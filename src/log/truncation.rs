@@ -66,6 +66,7 @@ impl PartitionLog {
         self.publish_truncation(writer, end_offset);
         self.group_commit.truncated_to(end_offset);
         self.recent.lock().clear();
+        self.damage.truncated_to(end_offset);
         active.truncate_to(offset, now_ms)?;
         self.publish_segments(writer, segments[..kept].to_vec());
         self.retire(&segments[kept..], now_ms)?;
@@ -83,6 +84,7 @@ impl PartitionLog {
         self.publish_restart(writer, log_start_offset, offset);
         self.group_commit.restarted_at(offset);
         self.recent.lock().clear();
+        self.damage.truncated_to(Offset::ZERO);
         self.retire(&old, now_ms)?;
         let segments: Segments = vec![Arc::new(Segment::create(&self.directory, offset, now_ms)?)];
         self.group_commit.files_created(false);

@@ -96,6 +96,9 @@ families! {
     CLEANER_TIME_SINCE_LAST_RUN Gauge "kafka_log_logcleanermanager_time_since_last_run_ms" "Milliseconds since a cleaner thread last looked for work."
     CLEANER_UNCLEANABLE_PARTITIONS Gauge "kafka_log_logcleanermanager_uncleanable_partitions_count" "Partitions that cannot be cleaned, by log directory."
     CLEANER_UNCLEANABLE_BYTES Gauge "kafka_log_logcleanermanager_uncleanable_bytes" "Bytes to be cleaned of partitions that cannot be, by log directory."
+    SCRUBBED_BYTES Counter "ottla_log_scrubbed_bytes_total" "Bytes of logs whose checksums the scrubber has compared."
+    SCRUB_ROUND Gauge "ottla_log_scrub_last_round_timestamp_seconds" "When the scrubber had last read all logs; 0 before the first time."
+    DAMAGED_BATCHES Gauge "ottla_log_damaged_batches" "Batches of a partition that are damaged and not served."
     LOG_FLUSH_TIME SummaryOfMicroseconds "kafka_log_logflushstats_logflushrateandtimems" "Milliseconds that a sync of a log to disk took."
 
     REQUESTS Counter "kafka_network_requestmetrics_requests_total" "Requests received, by API and version."

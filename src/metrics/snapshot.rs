@@ -7,6 +7,7 @@ use super::names::{self, Family};
 use super::quotas::{QuotaSnapshot, render_quotas};
 use super::telemetry::{TelemetrySnapshot, render_telemetry};
 use crate::ids::{BrokerId, Offset, PartitionIndex, TopicName};
+use crate::time::TimestampMs;
 
 /// Above so many partitions their own series (about twenty each) are left out, the sums stay.
 const PARTITION_SERIES_MAX: usize = 10_000;
@@ -21,6 +22,11 @@ pub struct Snapshot {
     pub offline_log_directories: usize,
     /// `None`: it is switched off.
     pub cleaner: Option<CleanerSnapshot>,
+    /// What the scrubber has read since the start, and when it had last read all.
+    pub scrubbed_bytes: u64,
+    pub scrub_round_ms: Option<TimestampMs>,
+    /// The partitions with damaged batches, and how many.
+    pub damaged_batches: Vec<(TopicName, PartitionIndex, usize)>,
     /// The records that the slowest follower replica here is behind; 0 without followers.
     pub replica_max_lag: u64,
     /// Where this broker is the controller.
@@ -196,6 +202,7 @@ impl Snapshot {
         if let Some(cleaner) = &self.cleaner {
             cleaner.render(out);
         }
+        self.render_scrubbing(out);
         out.family(&names::FETCHER_MAX_LAG);
         out.sample(&names::FETCHER_MAX_LAG, &[("clientId", "Replica")], self.replica_max_lag);
         out.single(&names::FETCH_SESSIONS, self.fetch_sessions);
@@ -215,6 +222,16 @@ impl Snapshot {
             if let Some(bytes) = bytes {
                 out.single(family, bytes);
             }
+        }
+    }
+
+    fn render_scrubbing(&self, out: &mut Exposition) {
+        out.single(&names::SCRUBBED_BYTES, self.scrubbed_bytes);
+        out.single(&names::SCRUB_ROUND, self.scrub_round_ms.map_or(0.0, |at_ms| at_ms as f64 / 1000.0));
+        out.family(&names::DAMAGED_BATCHES);
+        for (topic, partition, batches) in &self.damaged_batches {
+            let labels = [("topic", &**topic), ("partition", &partition.to_string())];
+            out.sample(&names::DAMAGED_BATCHES, &labels, *batches);
         }
     }
 

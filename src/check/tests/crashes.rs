@@ -27,7 +27,8 @@ fn a_crash_is_no_damage() {
         let report = node.check();
         // Pages come to the device in any order: where a later batch is whole, and an earlier one is not, recovery loses
         // a batch that looks well, and the check says so.
-        let is_hole = |finding: &Finding| finding.level == Level::Damage && finding.message.contains("sound batches follow");
+        let is_hole =
+            |finding: &Finding| finding.level == Level::Damage && finding.message.contains("sound batches follow");
         let damages: Vec<_> = report.findings.iter().filter(|finding| finding.level == Level::Damage).collect();
         let has_hole = report.findings.iter().any(is_hole);
         assert!(damages.is_empty() || has_hole, "seed {seed}: {report}");

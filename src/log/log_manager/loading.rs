@@ -20,6 +20,7 @@ use super::super::directory::PartitionDirectory;
 use super::super::log_directory::{Folder, LogDirectories};
 use super::super::partition_metadata;
 use super::super::recovery::{self, LoadRequest, LoadedLog};
+use super::super::scrubbing::Scrubbing;
 use super::deletion::ExpiredFolder;
 use super::{ConfigOf, Directory, Hosted, LogManager, LogManagerOptions};
 use crate::config::LogConfig;
@@ -82,6 +83,7 @@ impl LogManager {
             futures: RwLock::default(),
             preferred: Mutex::default(),
             changes: Mutex::default(),
+            scrubbing: Scrubbing::default(),
             options,
             clock,
         };

@@ -8,5 +8,6 @@ mod files;
 mod flushing;
 mod model;
 mod retention;
+mod rot;
 mod timestamps;
 mod truncation;
