@@ -97,6 +97,7 @@ impl Worker {
                 self.has_timed_flushes = self.logs.request_due_flushes(now_ms);
             }
             if sweeps {
+                self.logs.look_after_space(now_ms);
                 self.logs.checkpoint_due(now_ms);
             }
             if self.deletions.is_due(now) {

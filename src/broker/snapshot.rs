@@ -30,6 +30,7 @@ pub(super) fn take(services: &Services, memory: &RequestMemory, broker_state: Br
         partitions: partitions(services, &image),
         offline_log_directories: services.logs.offline_directory_count(),
         cleaner: services.cleaner.as_ref().map(|cleaner| self::cleaner(cleaner.readings())),
+        log_directories: log_directories(services),
         scrubbed_bytes: services.logs.scrubbing().read_bytes(),
         scrub_round_ms: services.logs.scrubbing().last_round_ms(),
         damaged_batches: damaged_batches(services),
@@ -134,6 +135,11 @@ fn snapshot(local: BrokerId, topic: &HostedTopic, image: &TopicImage, index: i32
         high_watermark: log.as_ref().map_or_else(Default::default, |log| log.high_watermark()),
         log_end_offset: log.map_or_else(Default::default, |log| log.log_end_offset()),
     }
+}
+
+fn log_directories(services: &Services) -> Vec<(String, bool)> {
+    let directories = services.logs.directories().into_iter();
+    directories.map(|directory| (directory.path.display().to_string(), directory.is_writable)).collect()
 }
 
 /// Few have any.

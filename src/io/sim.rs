@@ -44,6 +44,8 @@ pub enum SimFault {
     Io,
     /// ENOSPC.
     NoSpace,
+    /// EROFS.
+    ReadOnly,
 }
 
 impl SimFault {
@@ -51,6 +53,7 @@ impl SimFault {
         match self {
             Self::Io => rustix::io::Errno::IO.into(),
             Self::NoSpace => rustix::io::Errno::NOSPC.into(),
+            Self::ReadOnly => rustix::io::Errno::ROFS.into(),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! ```
 //! Nothing is done per record and no payload is copied, unless the topic asks for another compression.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 
@@ -55,6 +55,7 @@ impl PartitionLog {
     /// error the log is as it was.
     pub fn append_as_leader(&self, records: &Bytes, context: &AppendContext) -> Result<Appended, AppendError> {
         self.check_online()?;
+        self.check_writable(context.origin)?;
         let config = self.config();
         let batch = batch_check::check_records(records, context.origin, &config, context.now_ms)?;
         let marker = read_marker(&batch)?;
@@ -114,6 +115,7 @@ impl PartitionLog {
         let mut rest = records.clone();
         let mut writer = self.lock_writer();
         self.check_online()?;
+        self.check_writable(AppendOrigin::Replication)?;
         while let Some((header, bytes)) = take_whole_batch(&mut rest)? {
             let expected = self.log_end_offset();
             if header.base_offset < expected || header.last_offset_delta < 0 {
@@ -179,13 +181,25 @@ impl PartitionLog {
             let (size_bytes, limit_bytes) = (summary.size_bytes as usize, limits.segment_bytes);
             return Err(AppendError::LargerThanSegment { size_bytes, limit_bytes });
         }
-        if writer.active.should_roll(summary, &limits, now_ms)? {
-            self.roll_at(writer, base_offset, now_ms)?;
-        }
-        writer.active.append(slices, summary, config.index_interval_bytes as u64)?;
+        let written = self.write_rolling(writer, (base_offset, slices, summary), &limits, config, now_ms);
+        written.inspect_err(|error| drop(self.health.write_failed(error)))?;
         self.add_size_bytes(summary.size_bytes);
         writer.bytes_since_snapshot += summary.size_bytes;
         Ok(())
+    }
+
+    fn write_rolling(
+        &self,
+        writer: &mut Writer,
+        (base_offset, slices, summary): (Offset, &[IoSlice<'_>], &AppendSummary),
+        limits: &RollLimits,
+        config: &LogConfig,
+        now_ms: TimestampMs,
+    ) -> io::Result<()> {
+        if writer.active.should_roll(summary, limits, now_ms)? {
+            self.roll_at(writer, base_offset, now_ms)?;
+        }
+        writer.active.append(slices, summary, config.index_interval_bytes as u64)
     }
 
     /// What a batch that is now in the log means for its producer, for transactions and for epochs.

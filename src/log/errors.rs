@@ -4,6 +4,7 @@ use std::io;
 
 use crate::error::ErrorCode;
 use crate::ids::{Offset, TopicPartition};
+use crate::log::health::WriteState;
 use crate::log::producer_state::ProducerError;
 use crate::protocol::batch::BatchError;
 
@@ -12,6 +13,9 @@ use crate::protocol::batch::BatchError;
 pub enum StorageError {
     #[error("the log directory is offline: {0}")]
     Offline(String),
+    /// It passes: producers come again.
+    #[error("the log directory is {0}")]
+    NotWritable(WriteState),
     #[error(transparent)]
     Io(#[from] io::Error),
 }

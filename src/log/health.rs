@@ -1,8 +1,21 @@
-//! Whether a log directory can still be trusted.
+//! Whether a log directory can still be trusted, and whether it takes writes.
+//!
+//! ```text
+//!              ENOSPC, EDQUOT, little room left              EROFS
+//!  ┌──────┐ ◀──────────────────────────────── ┌──────────┐ ────────▶ ┌───────────┐
+//!  │ full │                                   │ writable │           │ read-only │
+//!  └──────┘ ────────── room again ──────────▶ └──────────┘ ◀──────── └───────────┘
+//!                                                  │        writable again
+//!                        a sync fails, EIO         ▼
+//!                        (from every state)     offline, for good
+//! ```
+//! A full directory is read from, its files are deleted, and what is small and belongs to the broker itself (commits,
+//! checkpoints) is tried; producers get KAFKA_STORAGE_ERROR and come again.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::first_write::FirstWrite;
@@ -10,11 +23,47 @@ use super::first_write::FirstWrite;
 /// Told once when a directory goes offline, with the reason.
 pub type OnOffline = Box<dyn Fn(&Path, &str) + Send + Sync>;
 
+/// Whether a directory takes writes, as long as it is online.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteState {
+    Writable,
+    /// No room is left, or so little that it is kept for the broker's own needs.
+    Full,
+    /// The file system takes no writes any more.
+    ReadOnly,
+}
+
+impl WriteState {
+    /// What a write that failed says about the whole directory; `None`: nothing of the kind.
+    pub fn after(error: &io::Error) -> Option<Self> {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Self::Full),
+            io::ErrorKind::ReadOnlyFilesystem => Some(Self::ReadOnly),
+            _ => None,
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Writable => "writable",
+            Self::Full => "full",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}
+
+impl fmt::Display for WriteState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.describe())
+    }
+}
+
 /// The state of one log directory, shared by all logs in it. Once offline it stays so: after a failed sync nobody
 /// knows what the device holds, and trying again would only hide that.
 pub struct DirectoryHealth {
     path: PathBuf,
     failure: OnceLock<String>,
+    write_state: AtomicU8,
     on_offline: OnOffline,
     /// Another broker's directory, taken over with this start or one before.
     first_write: OnceLock<Arc<FirstWrite>>,
@@ -22,7 +71,8 @@ pub struct DirectoryHealth {
 
 impl DirectoryHealth {
     pub fn new(path: PathBuf, on_offline: OnOffline) -> Arc<Self> {
-        Arc::new(Self { path, failure: OnceLock::new(), on_offline, first_write: OnceLock::new() })
+        let write_state = AtomicU8::new(WriteState::Writable as u8);
+        Arc::new(Self { path, failure: OnceLock::new(), write_state, on_offline, first_write: OnceLock::new() })
     }
 
     pub fn path(&self) -> &Path {
@@ -69,6 +119,34 @@ impl DirectoryHealth {
             (self.on_offline)(&self.path, &reason);
         }
     }
+
+    pub fn write_state(&self) -> WriteState {
+        match self.write_state.load(Ordering::Relaxed) {
+            full if full == WriteState::Full as u8 => WriteState::Full,
+            read_only if read_only == WriteState::ReadOnly as u8 => WriteState::ReadOnly,
+            _ => WriteState::Writable,
+        }
+    }
+
+    /// A change is told once.
+    pub fn set_write_state(&self, state: WriteState) {
+        if self.write_state.swap(state as u8, Ordering::Relaxed) == state as u8 {
+            return;
+        }
+        let directory = self.path.display();
+        if state == WriteState::Writable {
+            tracing::info!(%directory, "log directory takes writes again");
+        } else {
+            tracing::error!(%directory, %state, "log directory takes no writes: producers are refused until it does");
+        }
+    }
+
+    /// A write failed. True where that is because the directory takes no writes, which may pass.
+    pub fn write_failed(&self, error: &io::Error) -> bool {
+        let state = WriteState::after(error);
+        state.into_iter().for_each(|state| self.set_write_state(state));
+        state.is_some()
+    }
 }
 
 impl fmt::Debug for DirectoryHealth {
@@ -76,6 +154,7 @@ impl fmt::Debug for DirectoryHealth {
         f.debug_struct("DirectoryHealth")
             .field("path", &self.path)
             .field("failure", &self.failure)
+            .field("write_state", &self.write_state())
             .finish_non_exhaustive()
     }
 }

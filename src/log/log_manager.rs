@@ -18,6 +18,7 @@ mod creation;
 mod deletion;
 mod loading;
 mod moving;
+mod space;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ use uuid::Uuid;
 
 use super::checkpoint_text::FileError;
 use super::errors::StorageError;
+use super::health::WriteState;
 use super::log_directory::LogDirectory;
 use super::partition_log::PartitionLog;
 use super::producer_state::ProducerStateConfig;
@@ -168,6 +170,8 @@ pub struct DirectoryStatus {
     pub id: Option<DirectoryId>,
     /// Why it is offline.
     pub failure: Option<String>,
+    /// It is online, and takes writes.
+    pub is_writable: bool,
     pub space: Option<DiskSpace>,
 }
 
@@ -205,12 +209,19 @@ impl LogManager {
                 None => directory.base.disk().space(directory.base.path()).ok(),
                 Some(_) => None,
             };
-            DirectoryStatus { path: directory.path().to_owned(), id: Some(directory.base.id()), failure, space }
+            DirectoryStatus {
+                path: directory.path().to_owned(),
+                id: Some(directory.base.id()),
+                is_writable: failure.is_none() && directory.base.health().write_state() == WriteState::Writable,
+                failure,
+                space,
+            }
         });
         let failed = self.failed.iter().map(|(path, reason)| DirectoryStatus {
             path: path.clone(),
             id: None,
             failure: Some(reason.clone()),
+            is_writable: false,
             space: None,
         });
         online.chain(failed).collect()

@@ -11,10 +11,10 @@ use parking_lot::{Mutex, MutexGuard};
 use super::directory::PartitionDirectory;
 use super::errors::StorageError;
 use super::group_commit::GroupCommit;
-use super::health::DirectoryHealth;
+use super::health::{DirectoryHealth, WriteState};
 use super::known_damage::KnownDamage;
 use super::leader_epochs::{EpochEntry, LeaderEpochs};
-use super::producer_state::{ProducerStateEntry, ProducerStateManager};
+use super::producer_state::{AppendOrigin, ProducerStateEntry, ProducerStateManager};
 use super::recent_batches::RecentBatches;
 use super::removal::Removals;
 use super::replacement::CleaningGate;
@@ -48,6 +48,8 @@ pub struct LogParts {
     pub recovery_point: Offset,
     /// There is a producer snapshot as of `log_end_offset`, or nothing to be snapshot.
     pub has_snapshot: bool,
+    /// The epochs are not those in the file.
+    pub epochs_changed: bool,
     pub now_ms: TimestampMs,
 }
 
@@ -117,7 +119,7 @@ impl PartitionLog {
             active,
             producer_state: parts.producer_state,
             leader_epochs: parts.leader_epochs,
-            epochs_changed: false,
+            epochs_changed: parts.epochs_changed,
             checkpoint_snapshots: parts.has_snapshot.then_some(parts.log_end_offset).into_iter().collect(),
             unsynced_closed: Vec::new(),
             // Where there is none, the next checkpoint takes one, be the log as small as it may.
@@ -288,6 +290,16 @@ impl PartitionLog {
             return Err(StorageError::Offline(format!("{} is broken", self.topic_partition)));
         }
         Ok(())
+    }
+
+    /// Whether the directory takes records of this origin. What the broker's coordinators write is small, and may still
+    /// find room where producers have filled a disk.
+    pub(super) fn check_writable(&self, origin: AppendOrigin) -> Result<(), StorageError> {
+        match self.health.write_state() {
+            WriteState::Writable => Ok(()),
+            WriteState::Full if origin == AppendOrigin::Coordinator => Ok(()),
+            state => Err(StorageError::NotWritable(state)),
+        }
     }
 
     /// The log is being deleted: it takes nothing more, and what fails for it from now on says nothing about its

@@ -403,18 +403,23 @@ impl<'a> Recovery<'a> {
         self.epochs_changed |= self.epochs.truncate_from_start(log_start_offset);
         self.complete_epochs(log_start_offset, end)?;
         self.forget_stray_snapshots(end)?;
+        // Where there is no room, nothing new counts as being on the device: the next start has it to do again.
+        let mut recovery_point = end;
+        let mut has_snapshot = self.folder.snapshots.contains(&end);
         if let Some((first, position)) = self.unsynced_from {
-            self.sync_recovered(first, position, &producers, end)?;
+            let synced = self.unless_full(self.sync_recovered(first, position, &producers, end))?;
+            has_snapshot = synced;
+            recovery_point = if synced { end } else { self.request.recovery_point.min(end) };
         } else if let Some(last) = self.segments.last() {
             // Entries that were cut, of records that a crash took, must not come back among later ones.
             last.take_unsynced_indexes().try_for_each(|index| index.sync())?;
         }
-        let has_snapshot = self.unsynced_from.is_some() || self.folder.snapshots.contains(&end);
         let LoadRequest { directory, .. } = self.request;
         // Another broker's file stays as it is: the same comes of it at any start, and it is written with the next epoch.
         if self.epochs_changed && !self.request.health.awaits_first_write() {
             let path = directory.path().join(LEADER_EPOCH_CHECKPOINT);
-            directory.disk().write_atomically(&path, self.epochs.encode().as_bytes())?;
+            let written = directory.disk().write_atomically(&path, self.epochs.encode().as_bytes());
+            self.epochs_changed = !self.unless_full(written)?;
         }
         let log = PartitionLog::open(LogParts {
             topic_partition: self.request.topic_partition.clone(),
@@ -427,11 +432,26 @@ impl<'a> Recovery<'a> {
             log_start_offset,
             log_end_offset: end,
             high_watermark: self.request.high_watermark,
-            recovery_point: end,
+            recovery_point,
             has_snapshot,
+            epochs_changed: self.epochs_changed,
             now_ms: self.request.now_ms,
         })?;
         Ok(LoadedLog { log, truncated_bytes: self.truncated_bytes, is_intact: self.is_intact })
+    }
+
+    /// Whether what recovery writes for the next one was written. A full disk is no reason not to start: it could not be
+    /// emptied otherwise.
+    fn unless_full(&self, written: io::Result<()>) -> io::Result<bool> {
+        match written {
+            Ok(()) => Ok(true),
+            Err(error) if self.request.health.write_failed(&error) => {
+                let partition = &self.request.topic_partition;
+                tracing::warn!(%partition, %error, "the log is recovered, but that can't be noted");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The file of the epochs may be newer than the checkpoint of the log's beginning: what it no longer tells of the

@@ -99,6 +99,7 @@ families! {
     SCRUBBED_BYTES Counter "ottla_log_scrubbed_bytes_total" "Bytes of logs whose checksums the scrubber has compared."
     SCRUB_ROUND Gauge "ottla_log_scrub_last_round_timestamp_seconds" "When the scrubber had last read all logs; 0 before the first time."
     DAMAGED_BATCHES Gauge "ottla_log_damaged_batches" "Batches of a partition that are damaged and not served."
+    DIRECTORY_WRITABLE Gauge "ottla_log_directory_writable" "1 where a log directory takes writes; 0 where it is full, read-only or offline, and producers are refused."
     LOG_FLUSH_TIME SummaryOfMicroseconds "kafka_log_logflushstats_logflushrateandtimems" "Milliseconds that a sync of a log to disk took."
 
     REQUESTS Counter "kafka_network_requestmetrics_requests_total" "Requests received, by API and version."

@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub offline_log_directories: usize,
     /// `None`: it is switched off.
     pub cleaner: Option<CleanerSnapshot>,
+    /// The log directories, and whether each takes writes.
+    pub log_directories: Vec<(String, bool)>,
     /// What the scrubber has read since the start, and when it had last read all.
     pub scrubbed_bytes: u64,
     pub scrub_round_ms: Option<TimestampMs>,
@@ -201,6 +203,10 @@ impl Snapshot {
         out.single(&names::OFFLINE_LOG_DIRECTORIES, self.offline_log_directories);
         if let Some(cleaner) = &self.cleaner {
             cleaner.render(out);
+        }
+        out.family(&names::DIRECTORY_WRITABLE);
+        for (directory, is_writable) in &self.log_directories {
+            out.sample(&names::DIRECTORY_WRITABLE, &[("logDirectory", directory)], u8::from(*is_writable));
         }
         self.render_scrubbing(out);
         out.family(&names::FETCHER_MAX_LAG);

@@ -10,7 +10,7 @@ fn the_table_is_complete() {
     // Kafka 4.3.1: 34 and 360; with Ottla's own and the three throttles that are only ever set dynamically.
     assert_eq!(TOPIC_KEYS.len(), 34 + 1);
     assert_eq!((GROUP_KEYS.len(), CLIENT_METRICS_KEYS.len()), (17, 3));
-    assert_eq!(broker_keys().count(), 360 + 3 + 3);
+    assert_eq!(broker_keys().count(), 360 + 4 + 3);
     assert_eq!(broker_keys().map(|key| key.name).collect::<BTreeSet<_>>().len(), 367);
 }
 

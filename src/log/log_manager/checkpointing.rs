@@ -137,6 +137,8 @@ impl LogManager {
             match log.checkpoint(now_ms) {
                 Ok(_) => {}
                 Err(_) if !directory.is_online() => return,
+                // The others would not find room either.
+                Err(StorageError::Io(error)) if directory.base.health().write_failed(&error) => break,
                 // Its recovery point stays where it is.
                 Err(error) => tracing::warn!(%partition, %error, "log can't be checkpointed"),
             }
@@ -218,12 +220,12 @@ impl Directory {
         })
     }
 
-    /// A full disk passes; any other failure takes the directory offline.
+    /// A disk that is full or read-only may pass; any other failure takes the directory offline.
     pub(super) fn judge(&self, written: Result<(), FileError>) {
         match written {
             Ok(()) => {}
-            Err(FileError::Io { path, source }) if source.kind() == io::ErrorKind::StorageFull => {
-                tracing::warn!(path = %path.display(), "checkpoint waits: the disk is full");
+            Err(FileError::Io { path, source }) if self.base.health().write_failed(&source) => {
+                tracing::warn!(path = %path.display(), %source, "a checkpoint waits");
             }
             Err(error) => self.base.health().fail(error),
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::super::checkpoint_text::FileError;
 use super::super::errors::StorageError;
-use super::{LogManager, LogManagerError};
+use super::{Directory, LogManager, LogManagerError};
 use crate::ids::TopicPartition;
 use crate::time::TimestampMs;
 
@@ -46,7 +46,9 @@ impl LogManager {
         let directory = &self.directories[hosted.directory];
         let path = directory.path().join(renamed_folder(partition, (self.options.new_uuid)().simple(), suffix));
         if let Err(source) = hosted.log.directory().rename(path.clone()) {
-            directory.base.health().fail(format_args!("renaming the folder of {partition}: {source}"));
+            if !directory.base.health().write_failed(&source) {
+                directory.base.health().fail(format_args!("renaming the folder of {partition}: {source}"));
+            }
             return Err(FileError::Io { path, source }.into());
         }
         Ok((hosted.directory, path, hosted.log.config().file_delete_delay_ms))
@@ -63,22 +65,26 @@ impl LogManager {
                 Err(error) => tracing::warn!(partition = %log.topic_partition(), %error, "deleted files stay"),
             }
         }
-        for (_, directory) in self.online() {
-            let due = {
-                let mut expired = directory.expired.lock();
-                let (due, later) =
-                    std::mem::take(&mut *expired).into_iter().partition(|folder| folder.due_ms <= now_ms);
-                *expired = later;
-                due
-            };
-            let due: Vec<ExpiredFolder> = due;
-            for folder in due {
-                match directory.base.disk().remove_directory(&folder.path) {
-                    Ok(()) => removed += 1,
-                    Err(error) => {
-                        tracing::warn!(path = %folder.path.display(), %error, "a deleted folder stays");
-                        directory.expired.lock().push(folder);
-                    }
+        removed + self.online().map(|(_, directory)| directory.remove_expired_folders(now_ms)).sum::<usize>()
+    }
+}
+
+impl Directory {
+    /// Removes the folders that are due; says how many.
+    pub(super) fn remove_expired_folders(&self, now_ms: TimestampMs) -> usize {
+        let due: Vec<ExpiredFolder> = {
+            let mut expired = self.expired.lock();
+            let (due, later) = std::mem::take(&mut *expired).into_iter().partition(|folder| folder.due_ms <= now_ms);
+            *expired = later;
+            due
+        };
+        let mut removed = 0;
+        for folder in due {
+            match self.base.disk().remove_directory(&folder.path) {
+                Ok(()) => removed += 1,
+                Err(error) => {
+                    tracing::warn!(path = %folder.path.display(), %error, "a deleted folder stays");
+                    self.expired.lock().push(folder);
                 }
             }
         }

@@ -1,4 +1,5 @@
 mod moving;
+mod space;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -330,6 +331,7 @@ fn a_full_disk_is_a_state_and_not_a_death() {
     assert_eq!(log.read(Offset(0), 1000, true, Offset(10)).unwrap().next_offset, Offset(10));
     assert_eq!(manager.offline_directory_count(), 0);
     fixture.disk.heal();
+    manager.look_after_space(NOW_MS);
     append(&log, &ten_records()).unwrap();
     manager.checkpoint_now();
     assert_eq!(fixture.text("a/recovery-point-offset-checkpoint"), "0\n1\ntopic 0 20\n");

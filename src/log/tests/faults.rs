@@ -11,10 +11,12 @@ use crate::error::ErrorCode;
 use crate::ids::Offset;
 use crate::io::Disk;
 use crate::io::sim::{SimDisk, SimFault, SimOperation};
+use crate::log::append::AppendContext;
 use crate::log::directory::FileKind;
-use crate::log::health::DirectoryHealth;
+use crate::log::health::{DirectoryHealth, WriteState};
 use crate::log::partition_log::PartitionLog;
-use crate::log::testing::{NOW_MS, append, batch, parts, read_bytes};
+use crate::log::producer_state::AppendOrigin;
+use crate::log::testing::{NOW_MS, append, batch, context, parts, read_bytes};
 
 /// A log on a simulated disk, and whether its directory has gone offline.
 struct Case {
@@ -43,7 +45,13 @@ fn case(config: LogConfig) -> Case {
 }
 
 impl Case {
+    /// As the manager finds it once there is room again.
+    fn is_writable_again(&self) {
+        self.log.health().set_write_state(WriteState::Writable);
+    }
+
     fn check_online(&self, log_end_offset: i64) {
+        self.is_writable_again();
         assert!(!self.is_offline.load(Ordering::SeqCst));
         assert_eq!(self.log.log_end_offset(), Offset(log_end_offset));
         let appended = append(&self.log, &batch(1, 10)).unwrap();
@@ -83,6 +91,28 @@ fn a_full_disk_is_a_state() {
         assert!(!read_bytes(&case.log, 0, 1 << 20, true).is_empty());
     }
     case.disk.set_capacity_bytes(1 << 20);
+    assert_eq!(case.log.health().write_state(), WriteState::Full);
+    let error = append(&case.log, &batch(1, 10)).unwrap_err();
+    assert_eq!(error.to_string(), "the log directory is full", "until the manager has found room");
+    let coordinator = AppendContext { origin: AppendOrigin::Coordinator, ..context() };
+    let commit = case.log.append_as_leader(&batch(1, 10), &coordinator).unwrap();
+    assert_eq!(commit.base_offset, Offset(1), "what is the broker's own is tried");
+    case.check_online(2);
+}
+
+#[test]
+fn a_read_only_file_system_is_a_state() {
+    let case = case(LogConfig::default());
+    append(&case.log, &batch(1, 10)).unwrap();
+    case.disk.fail_after(SimOperation::Write, 0, SimFault::ReadOnly);
+    for _ in 0..2 {
+        assert_eq!(append(&case.log, &batch(1, 10)).unwrap_err().code(), ErrorCode::KafkaStorageError);
+        assert!(!read_bytes(&case.log, 0, 1 << 20, true).is_empty());
+    }
+    assert_eq!(case.log.health().write_state(), WriteState::ReadOnly);
+    let coordinator = AppendContext { origin: AppendOrigin::Coordinator, ..context() };
+    assert!(case.log.append_as_leader(&batch(1, 10), &coordinator).is_err());
+    case.disk.heal();
     case.check_online(1);
 }
 
@@ -94,6 +124,7 @@ fn a_roll_that_fails_is_tried_again() {
         case.disk.fail_after(SimOperation::Write, at, SimFault::NoSpace);
         let failed = append(&case.log, &batch(1, 900)).is_err();
         case.disk.heal();
+        case.is_writable_again();
         assert_eq!(failed, case.log.log_end_offset() == Offset(1));
         if failed {
             append(&case.log, &batch(1, 900)).unwrap();

@@ -140,7 +140,10 @@ impl History {
             }
             75..82 => self.machine.disk.run_syncs(),
             82..86 => drop(log.roll(NOW_MS)),
-            86..91 => run.manager.checkpoint_now(),
+            86..91 => {
+                run.manager.look_after_space(NOW_MS);
+                run.manager.checkpoint_now();
+            }
             91..93 => run.manager.checkpoint_high_watermarks(),
             93..96 => {
                 log.set_high_watermark(log.flushed_offset());
