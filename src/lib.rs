@@ -49,7 +49,9 @@
 //!   have threads of their own.
 //! - Consumers see what is below the high watermark, which is flushed on every in-sync replica
 //!   (unless `flush.before.ack` is off).
-//! - A sync that failed is never retried as if it had worked: the log directory goes offline.
+//! - A sync that failed is never retried as if it had worked: the log directory goes offline. A directory that is full or
+//!   read-only refuses producers and serves all else, until it takes writes again.
+//! - A batch that is known to be damaged is never served.
 //! - Every registration of a broker takes new leader epochs before it appends.
 //! - A coordinator's state changes by records alone, live as in replay, and no reply tells of what is not committed.
 //! - What comes from the wire, the disk or the metadata store is checked and never asserted; every queue, buffer and

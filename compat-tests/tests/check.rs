@@ -1,16 +1,21 @@
 //! `ottla check` on what real processes leave behind: sound directories of Ottla and of Kafka, flipped bits, repairs.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use ottla_compat_tests::batch::{Batch, parse};
+use ottla_compat_tests::http;
 use ottla_compat_tests::librdkafka::{Sender, read_all};
 use ottla_compat_tests::tool::{Ran, kafka_tool, run};
+use ottla_compat_tests::wait::eventually;
 use ottla_compat_tests::{Node, Peer, only_ottla, ottla};
 use serde_json::Value;
 
 /// Records of the topic that the tests look at.
 const RECORDS: usize = 3000;
+const CORRUPT_MESSAGE: i16 = 2;
 
 fn check(directory: &Path, options: &[&str]) -> Ran {
     let mut command = ottla();
@@ -106,6 +111,45 @@ fn a_directory_in_use_is_not_checked() -> Result<()> {
         assert_eq!(ran.status.code(), Some(2), "{ran}");
         assert!(ran.stderr.contains("in use by another process"), "{peer:?}: {ran}");
     }
+    Ok(())
+}
+
+/// Rot under a running broker: the bytes change where the broker reads them, in the page cache.
+#[test]
+fn the_scrubber_finds_damage_that_is_then_never_served() -> Result<()> {
+    if only_ottla() {
+        return Ok(());
+    }
+    let node = Node::with(&[("log.scrub.bytes.per.second", "100000000")]);
+    let mut wire = node.wire();
+    wire.create_topic("rotten", 1, &[])?;
+    for n in 0..30 {
+        wire.append("rotten", 0, &Batch::of_values(&[&format!("record {n}")]).encode())?;
+    }
+    let log = node.partition_dir("rotten", 0).join("00000000000000000000.log");
+    let batch_bytes = fs::metadata(&log)?.len() as usize / 30;
+    let file = OpenOptions::new().read(true).write(true).open(&log)?;
+    let damaged = 17 * batch_bytes + batch_bytes - 2;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, damaged as u64)?;
+    file.write_all_at(&[byte[0] ^ 4], damaged as u64)?;
+    let metric = "ottla_log_damaged_batches{topic=\"rotten\",partition=\"0\"} 1";
+    eventually("the scrubber has been there", || {
+        let (_, metrics) = http::get(&node.admin_address(), "/metrics").ok()?;
+        metrics.contains(metric).then_some(())
+    });
+    let texts = |from: i64| -> Result<Vec<String>> {
+        let fetched = node.wire().fetch("rotten", 0, from)?;
+        assert_eq!(fetched.error_code, 0);
+        Ok(parse(&fetched.records.unwrap_or_default()).iter().flat_map(|batch| batch.texts()).collect())
+    };
+    let named = |range: std::ops::Range<i32>| range.map(|n| format!("record {n}")).collect::<Vec<_>>();
+    assert_eq!(texts(0)?, named(0..17), "what lies before it is served up to it");
+    assert_eq!(wire.fetch("rotten", 0, 17)?.error_code, CORRUPT_MESSAGE);
+    assert_eq!(texts(18)?, named(18..30), "and what lies behind it");
+    let said = node.output();
+    let line = said.lines().find(|line| line.contains("a batch is damaged")).expect("a line of the log");
+    assert!(line.contains("rotten-0") && line.contains("offset=17") && line.contains("00000.log"), "{line}");
     Ok(())
 }
 

@@ -86,7 +86,10 @@ impl Drop for Volume {
     fn drop(&mut self) {
         // Lazily: a process that is on its way out may still hold it.
         let unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking(), "the volume stays mounted");
+        assert!(
+            unmounted.is_ok_and(|status| status.success()) || std::thread::panicking(),
+            "the volume stays mounted"
+        );
     }
 }
 
@@ -199,9 +202,7 @@ fn a_deleted_topic_makes_room() -> Result<()> {
     produce_until_refused(&node)?;
     let mut wire = node.wire();
     wire.delete_topic("filled")?;
-    eventually("the topic can be made anew", || {
-        wire.create_topic("filled", 1, &[("segment.bytes", "1048576")]).ok()
-    });
+    eventually("the topic can be made anew", || wire.create_topic("filled", 1, &[("segment.bytes", "1048576")]).ok());
     writes_resume(&node);
     Ok(())
 }
@@ -265,7 +266,9 @@ fn a_read_only_volume_is_said_to_be_one() -> Result<()> {
         assert!(volume.remount("rw"));
         writes_resume(&node);
     } else {
-        eprintln!("not tried on a running broker: this kernel remounts no file system with files that are open for writing");
+        eprintln!(
+            "not tried on a running broker: this kernel remounts no file system with files that are open for writing"
+        );
     }
     node.terminate();
     assert!(volume.remount("ro"));

@@ -19,6 +19,9 @@ use crate::log::log_directory::{self, DirectoryError, Folder, LOCK_FILE};
 use crate::log::meta_properties::{META_PROPERTIES_FILE, MetaProperties};
 
 const MAX_SMALL_FILE_BYTES: u64 = 64 << 10;
+const META_KEYS: [&str; 5] = ["version", "cluster.id", "node.id", "broker.id", "directory.id"];
+/// Of a file that was to replace another.
+const TEMPORARY_SUFFIX: &str = ".tmp";
 const MAX_CHECKPOINT_BYTES: u64 = 64 << 20;
 const CHECKPOINTS: [&str; 4] = [
     RECOVERY_POINT_CHECKPOINT,
@@ -118,7 +121,7 @@ impl DirectoryFacts {
                 }
             } else if !log_directory::is_related(entry) {
                 self.findings.push(Finding::new(Level::Note, Kind::Foreign, &path, "no file of a log directory's"));
-            } else if entry.name.ends_with(".tmp") {
+            } else if entry.name.ends_with(TEMPORARY_SUFFIX) {
                 let what = "a change of files was not completed";
                 self.findings.push(Finding::new(Level::Crash, Kind::Leftover, &path, what));
             }
@@ -151,10 +154,9 @@ impl DirectoryFacts {
             Err(error) => self.findings.push(file.bad(Level::Damage, &error)),
         }
         // A key that nobody knows is a key that was another once.
-        const KEYS: [&str; 5] = ["version", "cluster.id", "node.id", "broker.id", "directory.id"];
         for (at, line) in file.content.lines().enumerate() {
             let key = line.split(['=', ':']).next().unwrap_or_default().trim();
-            if !key.is_empty() && !key.starts_with(['#', '!']) && !KEYS.contains(&key) {
+            if !key.is_empty() && !key.starts_with(['#', '!']) && !META_KEYS.contains(&key) {
                 let what = format!("the key '{}' is not known", key.escape_debug());
                 self.findings.push(file.at_line(Level::Damage, at + 1, what));
             }
@@ -217,7 +219,7 @@ impl DirectoryFacts {
     pub(super) fn compare(&mut self, partitions: &[&PartitionFacts]) {
         for facts in partitions {
             let found = self.compare_partition(facts);
-            found.into_iter().for_each(|finding| self.findings.push(finding));
+            self.findings.extend(found);
         }
         let is_here = |partition: &TopicPartition| self.folders.iter().any(|(here, ..)| here == partition);
         let mut strangers = Vec::new();
@@ -227,7 +229,7 @@ impl DirectoryFacts {
                 strangers.push(file.finding(Level::Note, partition, what));
             }
         }
-        strangers.into_iter().for_each(|finding| self.findings.push(finding));
+        self.findings.extend(strangers);
     }
 
     fn compare_partition(&self, facts: &PartitionFacts) -> Vec<Finding> {

@@ -22,7 +22,8 @@ struct Run {
     position: u64,
     offset: Offset,
     found: LeaderEpoch,
-    expected: Option<LeaderEpoch>,
+    /// [`LeaderEpoch::NONE`]: the checkpoint begins later.
+    expected: LeaderEpoch,
     batches: u64,
     /// Of the batch before.
     before: LeaderEpoch,
@@ -71,7 +72,7 @@ impl EpochCheck {
             self.check_order(log, batch);
             return;
         };
-        if expected == Some(found) {
+        if expected == found {
             self.settle(Some(found));
             self.before = found;
             return;
@@ -118,12 +119,13 @@ impl EpochCheck {
 
     /// The checkpoint's epoch at `offset`. `None`: it says nothing that can be held against a batch there, because it is
     /// not there, may be older than the batch, or may be newer than what is known of the log's beginning.
-    fn expected_at(&self, offset: Offset) -> Option<Option<LeaderEpoch>> {
+    fn expected_at(&self, offset: Offset) -> Option<LeaderEpoch> {
         let checkpoint = self.checkpoint.as_ref()?;
         let earliest = checkpoint.earliest()?;
         let was_clean = self.trusted_below == EVERYTHING;
         let is_known = offset >= earliest.start_offset || (was_clean && offset >= self.log_start_offset);
-        (is_known && offset < self.trusted_below).then(|| checkpoint.epoch_for_offset(offset))
+        let epoch = || checkpoint.epoch_for_offset(offset).unwrap_or(LeaderEpoch::NONE);
+        (is_known && offset < self.trusted_below).then(epoch)
     }
 
     /// Without a checkpoint there is only the order.
@@ -142,14 +144,13 @@ impl EpochCheck {
     /// Who is wrong, now that the epoch behind the run is known.
     fn settle(&mut self, behind: Option<LeaderEpoch>) {
         let Some(run) = self.run.take() else { return };
-        let Run { found, batches, offset, .. } = run;
-        let expected = run.expected.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
+        let Run { found, expected, batches, offset, .. } = run;
         let is_ordered =
             found >= LeaderEpoch(0) && found >= run.before && behind.is_none_or(|behind| found <= behind);
         let names_found =
             self.checkpoint.as_ref().is_some_and(|known| known.entries().iter().any(|entry| entry.epoch == found));
         // An epoch of which the checkpoint knows nothing, amid batches of the one that it names, is the batch's fault.
-        let is_amid = run.expected == Some(run.before) || run.expected.is_some() && run.expected == behind;
+        let is_amid = expected != LeaderEpoch::NONE && (expected == run.before || Some(expected) == behind);
         if is_ordered && (names_found || !is_amid) {
             let what = format!("epoch {expected} at offset {offset}, where the batches have {found}");
             self.blame_checkpoint(
@@ -164,8 +165,8 @@ impl EpochCheck {
         let position = run.position + LEADER_EPOCH_AT as u64;
         let finding = Finding::new(self.level(offset), Kind::LeaderEpoch, &run.path, what);
         self.findings.push(finding.at(position, EPOCH_BYTES).offset(offset));
-        if let (1, Some(right)) = (batches, run.expected) {
-            self.mends.push(Mend { path: run.path, position, bytes: right.0.to_be_bytes().to_vec() });
+        if batches == 1 && expected != LeaderEpoch::NONE {
+            self.mends.push(Mend { path: run.path, position, bytes: expected.0.to_be_bytes().to_vec() });
         }
     }
 

@@ -151,6 +151,12 @@ impl Findings {
         }
     }
 
+    pub(super) fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
+            self.push(finding);
+        }
+    }
+
     /// What was taken for the traces of a crash is damage.
     pub(super) fn raise(&mut self, place: usize) {
         self.has_damage = true;

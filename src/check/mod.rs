@@ -152,7 +152,7 @@ impl Check<'_> {
         }
         progress.total_bytes.store(places.iter().map(|(_, place)| place.log_bytes).sum(), Ordering::Relaxed);
         let mut partitions: Vec<_> = directories.iter().map(|_| Vec::new()).collect();
-        for (at, facts) in self.check_all(places, progress)? {
+        for (at, facts) in self.check_all(places, progress) {
             partitions[at].push(facts);
         }
         let mut found = Found { directories, metadata, partitions };
@@ -165,7 +165,7 @@ impl Check<'_> {
         &self,
         mut places: Vec<(usize, PartitionPlace)>,
         progress: &Progress,
-    ) -> Result<Vec<(usize, PartitionFacts)>, CheckError> {
+    ) -> Vec<(usize, PartitionFacts)> {
         places.sort_by_key(|(_, place)| std::cmp::Reverse(place.log_bytes));
         let next = AtomicUsize::new(0);
         let work = || {
@@ -181,7 +181,7 @@ impl Check<'_> {
             workers.into_iter().flat_map(joined).collect()
         });
         checked.sort_by(|(_, one), (_, other)| one.place.folder.cmp(&other.place.folder));
-        Ok(checked)
+        checked
     }
 
     /// A folder that the device does not give back is damage too.

@@ -122,7 +122,7 @@ impl PartitionPlace {
             };
             SegmentCheck::run(place, &mut log)?;
         }
-        self.settle(names, snapshots, topic_id, first_base_offset, (bases.len(), small_bytes), log)
+        Ok(self.settle(&names, snapshots, topic_id, first_base_offset, (bases.len(), small_bytes), log))
     }
 
     /// What is said of a folder that can't be read to its end.
@@ -151,13 +151,13 @@ impl PartitionPlace {
     /// What could only be said when the whole log was seen.
     fn settle(
         self,
-        names: Names,
+        names: &Names,
         snapshots: Snapshots,
         topic_id: Option<TopicId>,
         first_base_offset: Offset,
         (segments, small_bytes): (usize, u64),
         mut log: LogState,
-    ) -> io::Result<PartitionFacts> {
+    ) -> PartitionFacts {
         let end = log.end_offset;
         log.epochs.finish(end);
         log.plan.rebuild_epochs |= log.epochs.is_checkpoint_wrong;
@@ -195,8 +195,8 @@ impl PartitionPlace {
         let mut findings = Findings::default();
         let partition = self.partition.clone();
         findings.left_out = log.findings.left_out;
-        log.findings.kept.into_iter().for_each(|finding| findings.push(finding.of(&partition)));
-        Ok(PartitionFacts {
+        findings.extend(log.findings.kept.into_iter().map(|finding| finding.of(&partition)));
+        PartitionFacts {
             findings,
             plan: log.plan,
             first_base_offset,
@@ -207,7 +207,7 @@ impl PartitionPlace {
             records: log.records,
             bytes: self.log_bytes + log.index_bytes + small_bytes,
             place: self,
-        })
+        }
     }
 
     /// A segment is named after the first offset that it may hold.

@@ -119,7 +119,7 @@ impl<'a> Repair<'a> {
         if plan.write_topic_id {
             match place.topic_id {
                 Some(topic_id) => {
-                    partition_metadata::write(disk, &place.folder, topic_id).map_err(io::Error::other)?
+                    partition_metadata::write(disk, &place.folder, topic_id).map_err(io::Error::other)?;
                 }
                 // The metadata gives it one again.
                 None => disk.remove_file(&place.folder.join(PARTITION_METADATA_FILE))?,

@@ -255,7 +255,7 @@ impl<'a> SegmentCheck<'a> {
             if found.iter().any(|finding| finding.level == Level::Damage) {
                 log.plan.rebuild(kind, base_offset);
             }
-            found.into_iter().for_each(|finding| log.findings.push(finding));
+            log.findings.extend(found);
         }
         Ok(())
     }

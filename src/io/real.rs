@@ -179,6 +179,7 @@ impl Disk for RealDisk {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         // Kafka takes the other kind of lock (POSIX record locks, by Java's FileLock), which this one says nothing about.
+        // That one goes with the first handle of the file that this process closes: nobody else opens a lock file.
         fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
             Errno::ACCESS => Errno::AGAIN,
             other => other,

@@ -182,7 +182,10 @@ impl PartitionLog {
             return Err(AppendError::LargerThanSegment { size_bytes, limit_bytes });
         }
         let written = self.write_rolling(writer, (base_offset, slices, summary), &limits, config, now_ms);
-        written.inspect_err(|error| drop(self.health.write_failed(error)))?;
+        if let Err(error) = written {
+            self.health.write_failed(&error);
+            return Err(error.into());
+        }
         self.add_size_bytes(summary.size_bytes);
         writer.bytes_since_snapshot += summary.size_bytes;
         Ok(())

@@ -144,7 +144,9 @@ impl DirectoryHealth {
     /// A write failed. True where that is because the directory takes no writes, which may pass.
     pub fn write_failed(&self, error: &io::Error) -> bool {
         let state = WriteState::after(error);
-        state.into_iter().for_each(|state| self.set_write_state(state));
+        if let Some(state) = state {
+            self.set_write_state(state);
+        }
         state.is_some()
     }
 }

@@ -90,13 +90,12 @@ impl PartitionLog {
         let mut parts = Vec::new();
         for (at, segment) in segments.iter().enumerate() {
             let is_durable = segments.get(at + 1).is_some_and(|next| next.base_offset() <= flushed);
-            let end_position = match is_durable {
-                true => segment.size_bytes(),
-                false => match segment.find_batch(flushed) {
-                    Ok(batch) => batch.map_or_else(|| segment.size_bytes(), |batch| batch.position),
-                    // Then the walk up to there meets the damage.
-                    Err(_) => segment.size_bytes(),
-                },
+            let end_position = if is_durable {
+                segment.size_bytes()
+            } else {
+                // Where the look-up meets damage, the walk over all of it meets it too.
+                let batch = segment.find_batch(flushed).unwrap_or_default();
+                batch.map_or_else(|| segment.size_bytes(), |batch| batch.position)
             };
             parts.push(DurablePart {
                 segment: segment.base_offset(),

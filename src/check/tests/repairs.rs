@@ -67,7 +67,8 @@ fn what_follows_from_the_log_is_built_anew() {
     let node = Node::stopped();
     for (path, size_bytes) in node.files() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.ends_with(".log") || [".lock", "meta.properties"].contains(&name.as_str()) {
+        let is_log = path.extension().is_some_and(|extension| extension == "log");
+        if is_log || [".lock", "meta.properties"].contains(&name.as_str()) {
             continue;
         }
         for byte in [0, size_bytes / 2, size_bytes.saturating_sub(3)] {

@@ -116,6 +116,7 @@ impl LogManager {
         for at in 0..manager.directories.len() {
             manager.write_lowered_recovery_points(at);
         }
+        manager.look_after_space(manager.clock.now_ms());
         if manager.online().next().is_none() {
             let reasons = manager.directories.iter().filter_map(|directory| directory.base.health().failure());
             return Err(LoadError::AllFailed(reasons.collect::<Vec<_>>().join("; ")));

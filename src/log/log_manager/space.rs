@@ -6,7 +6,7 @@
 use super::{Directory, LogManager};
 use crate::io::{DiskSpace, OpenMode};
 use crate::log::health::WriteState;
-use crate::log::log_directory::LOCK_FILE;
+use crate::log::meta_properties::META_PROPERTIES_FILE;
 use crate::time::TimestampMs;
 
 /// What is kept of a volume: this part of it, and no more than so much.
@@ -45,7 +45,7 @@ impl LogManager {
 
 impl Directory {
     fn takes_writes(&self) -> bool {
-        self.base.disk().open(&self.path().join(LOCK_FILE), OpenMode::ReadWrite).is_ok()
+        self.base.disk().open(&self.path().join(META_PROPERTIES_FILE), OpenMode::ReadWrite).is_ok()
     }
 }
 
