@@ -77,13 +77,8 @@ fn in_batches() {
     let node = Node::stopped();
     // One partition is as good as three.
     let node = Node { directories: vec!["/b".into()], ..node };
-    assert!(
-        check_flips(
-            &node,
-            |name| name.ends_with("0.log") || name.ends_with("1.log"),
-            |byte| (byte * 5 + byte / 61) % 8
-        ) > 5000
-    );
+    let is_log = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "log");
+    assert!(check_flips(&node, is_log, |byte| (byte * 5 + byte / 61) % 8) > 5000);
 }
 
 #[test]
