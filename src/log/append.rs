@@ -61,6 +61,7 @@ impl PartitionLog {
         let marker = read_marker(&batch)?;
         let batch = recompressed(batch, &config)?;
         let stamped = stamped_header(&batch, &config, context.now_ms);
+        self.take_room(context.origin, batch.bytes.len())?;
 
         let mut writer = self.lock_writer();
         self.check_online()?;
@@ -122,6 +123,7 @@ impl PartitionLog {
                 return Err(AppendError::UnexpectedOffset { found: header.base_offset, expected });
             }
             let batch = CheckedBatch { header, bytes };
+            self.take_room(AppendOrigin::Replication, batch.bytes.len())?;
             let marker = read_marker(&batch)?;
             let summary = AppendSummary {
                 last_offset: header.last_offset(),

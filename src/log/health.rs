@@ -15,7 +15,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::first_write::FirstWrite;
@@ -64,6 +64,8 @@ pub struct DirectoryHealth {
     path: PathBuf,
     failure: OnceLock<String>,
     write_state: AtomicU8,
+    /// What producers may write until it is looked again how much room there is.
+    room_bytes: AtomicI64,
     on_offline: OnOffline,
     /// Another broker's directory, taken over with this start or one before.
     first_write: OnceLock<Arc<FirstWrite>>,
@@ -72,7 +74,15 @@ pub struct DirectoryHealth {
 impl DirectoryHealth {
     pub fn new(path: PathBuf, on_offline: OnOffline) -> Arc<Self> {
         let write_state = AtomicU8::new(WriteState::Writable as u8);
-        Arc::new(Self { path, failure: OnceLock::new(), write_state, on_offline, first_write: OnceLock::new() })
+        let room_bytes = AtomicI64::new(i64::MAX);
+        Arc::new(Self {
+            path,
+            failure: OnceLock::new(),
+            write_state,
+            room_bytes,
+            on_offline,
+            first_write: OnceLock::new(),
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -139,6 +149,22 @@ impl DirectoryHealth {
         } else {
             tracing::error!(%directory, %state, "log directory takes no writes: producers are refused until it does");
         }
+    }
+
+    /// What producers may write from now on.
+    pub fn set_room_bytes(&self, room_bytes: u64) {
+        self.room_bytes.store(i64::try_from(room_bytes).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// A producer is about to write so much. False where the directory has no room for it but what is kept: it is full
+    /// then. So a burst takes no more than was there when it was last looked.
+    pub fn take_room(&self, bytes: u64) -> bool {
+        let bytes = bytes as i64;
+        let has_room = self.room_bytes.fetch_sub(bytes, Ordering::Relaxed) >= bytes;
+        if !has_room {
+            self.set_write_state(WriteState::Full);
+        }
+        has_room
     }
 
     /// A write failed. True where that is because the directory takes no writes, which may pass.

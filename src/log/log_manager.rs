@@ -284,7 +284,7 @@ impl LogManager {
 
     /// Builds indexes anew that led a look-up astray. Waits for the device.
     pub fn rebuild_suspect_indexes(&self) {
-        for log in self.online_logs() {
+        for log in self.online_logs().filter(|log| !log.health().awaits_first_write()) {
             if let Err(error) = log.rebuild_suspect_indexes() {
                 tracing::warn!(partition = %log.topic_partition(), %error, "an index can't be built anew");
             }

@@ -302,6 +302,14 @@ impl PartitionLog {
         }
     }
 
+    /// What producers write is counted against the room that there is.
+    pub(super) fn take_room(&self, origin: AppendOrigin, bytes: usize) -> Result<(), StorageError> {
+        if origin != AppendOrigin::Coordinator && !self.health.take_room(bytes as u64) {
+            return Err(StorageError::NotWritable(WriteState::Full));
+        }
+        Ok(())
+    }
+
     /// The log is being deleted: it takes nothing more, and what fails for it from now on says nothing about its
     /// directory. Waits for the cleaner to come to the end of a swap, since the folder is about to be renamed.
     pub fn mark_deleted(&self) {

@@ -21,12 +21,16 @@ impl LogManager {
     pub fn look_after_space(&self, now_ms: TimestampMs) {
         for (at, directory) in self.online() {
             let health = directory.base.health();
-            if health.write_state() == WriteState::Full {
+            // Another broker's directory is left as it is until something is written to it.
+            if health.write_state() == WriteState::Full && !health.awaits_first_write() {
                 self.make_room(at, now_ms);
             }
             let space = directory.base.disk().space(directory.path()).ok();
             let state = next_state(health.write_state(), space, || directory.takes_writes());
             health.set_write_state(state);
+            if let Some(space) = space {
+                health.set_room_bytes(space.usable_bytes.saturating_sub(reserve_bytes(&space)));
+            }
         }
     }
 
@@ -54,9 +58,13 @@ fn next_state(state: WriteState, space: Option<DiskSpace>, takes_writes: impl Fn
         return if takes_writes() { WriteState::Writable } else { state };
     }
     let Some(space) = space else { return state };
-    let reserve_bytes = (space.total_bytes / RESERVE_PART).min(MAX_RESERVE_BYTES);
+    let reserve_bytes = reserve_bytes(&space);
     let wanted_bytes = if state == WriteState::Full { reserve_bytes * RESUME_RESERVES } else { reserve_bytes };
     if space.usable_bytes < wanted_bytes { WriteState::Full } else { WriteState::Writable }
+}
+
+fn reserve_bytes(space: &DiskSpace) -> u64 {
+    (space.total_bytes / RESERVE_PART).min(MAX_RESERVE_BYTES)
 }
 
 #[cfg(test)]
