@@ -66,6 +66,13 @@ impl KnownDamage {
         self.last_told.swap(offset.next().0, Ordering::AcqRel) != offset.next().0
     }
 
+    /// Compaction has made another file of it.
+    pub(super) fn segment_replaced(&self, segment: Offset) {
+        if self.is_any() {
+            self.batches.lock().retain(|batch| batch.segment != segment);
+        }
+    }
+
     /// The log was cut at `offset`: what was there is gone.
     pub(super) fn truncated_to(&self, offset: Offset) {
         if self.is_any() {

@@ -54,7 +54,7 @@ pub(super) enum ReplaceError {
 impl From<StorageError> for ReplaceError {
     fn from(error: StorageError) -> Self {
         match error {
-            StorageError::Offline(_) => Self::Changed,
+            StorageError::Offline(_) | StorageError::NotWritable(_) => Self::Changed,
             StorageError::Io(error) => Self::Io(error),
         }
     }
@@ -129,6 +129,10 @@ impl PartitionLog {
         let mut segments = Segments::clone(&self.segments.load());
         segments.splice(at..at + replaced.len(), [Arc::new(opened)]);
         self.publish_segments(writer, segments);
+        // Positions in the files that went mean nothing in the one that came.
+        for segment in replaced {
+            self.damage.segment_replaced(segment.base_offset());
+        }
         writer.unsynced_closed.retain(|segment| !replaced.iter().any(|gone| Arc::ptr_eq(gone, segment)));
         Ok(())
     }

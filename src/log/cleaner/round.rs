@@ -272,7 +272,7 @@ impl<'a> Round<'a> {
 
     fn aborted_transactions(&self, from: Offset, up_to: Offset) -> Result<Vec<AbortedTxn>, RoundError> {
         self.log.aborted_transactions(from, up_to).map_err(|error| match error {
-            StorageError::Offline(_) => RoundError::Changed,
+            StorageError::Offline(_) | StorageError::NotWritable(_) => RoundError::Changed,
             StorageError::Io(source) => RoundError::Segment { segment: from, source },
         })
     }
