@@ -53,7 +53,7 @@ impl Node {
             LogDirectories::open(&disk, &self.directories, BrokerId(1), |_: &Path, _: &str| {}).unwrap();
         directories.format("MkU3OEVBNTcwNTJENDM2Qg").unwrap();
         let options = LogManagerOptions { recovery_threads_per_directory: 1, ..LogManagerOptions::default() };
-        let config_of = |_: &TopicPartition| Arc::clone(&self.config);
+        let config_of = |_: &TopicPartition| Some(Arc::clone(&self.config));
         LogManager::load(directories, options, Arc::clone(&self.clock) as _, &config_of).unwrap().0
     }
 
