@@ -323,21 +323,42 @@ fn the_special_timestamps_name_the_ends() -> Result<()> {
     Ok(())
 }
 
+/// Error, epoch and offset that OffsetForLeaderEpoch tells of `t`.
+fn ask(wire: &mut Wire, current: i32, asked: i32) -> (i16, i32, i64) {
+    let partition = OffsetForLeaderPartition::default().with_current_leader_epoch(current).with_leader_epoch(asked);
+    let topic = OffsetForLeaderTopic::default().with_topic(name("t")).with_partitions(vec![partition]);
+    let request = OffsetForLeaderEpochRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
+    let response = wire.call(4, &request).expect("an answer");
+    let found = &response.topics[0].partitions[0];
+    (found.error_code, found.leader_epoch, found.end_offset)
+}
+
+/// Otherwise a consumer that stands there takes its position for one that was cut off, and begins anew.
+#[test]
+fn the_end_of_a_leader_epoch_is_known_after_its_records_were_deleted() -> Result<()> {
+    let (mut node, mut wire) = node_with("t", 1)?;
+    wire.append("t", 0, &Batch::of_values(&["a", "b", "c"]).encode())?;
+    let first = wire.topic("t")?.topics[0].partitions[0].leader_epoch;
+    assert_eq!(wire.delete_records("t", 0, -1)?, (0, 3));
+    assert_eq!(ask(&mut wire, -1, first), (0, first, 3));
+    for round in 0..2 {
+        if round == 0 {
+            node.restart()
+        } else {
+            node.kill_and_restart()
+        }
+        let mut wire = node.wire();
+        assert_eq!(ask(&mut wire, -1, first), (0, first, 3), "round {round}");
+    }
+    Ok(())
+}
+
 /// Case 25.
 #[test]
 fn the_end_of_a_leader_epoch_is_known() -> Result<()> {
     let (mut node, mut wire) = node_with("t", 1)?;
     wire.append("t", 0, &Batch::of_values(&["a", "b"]).encode())?;
     let first = wire.topic("t")?.topics[0].partitions[0].leader_epoch;
-    let ask = |wire: &mut Wire, current, asked| {
-        let partition =
-            OffsetForLeaderPartition::default().with_current_leader_epoch(current).with_leader_epoch(asked);
-        let topic = OffsetForLeaderTopic::default().with_topic(name("t")).with_partitions(vec![partition]);
-        let request = OffsetForLeaderEpochRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
-        let response = wire.call(4, &request).expect("an answer");
-        let found = &response.topics[0].partitions[0];
-        (found.error_code, found.leader_epoch, found.end_offset)
-    };
     assert_eq!(ask(&mut wire, -1, first), (0, first, 2), "the current epoch ends at the log's end");
     assert_eq!(ask(&mut wire, -1, first + 5), (0, -1, -1), "an epoch that is yet to come");
     assert_eq!(ask(&mut wire, first + 1, first).0, UNKNOWN_LEADER_EPOCH);

@@ -262,6 +262,16 @@ impl PartitionLog {
         writer.leader_epochs.end_offset_for(epoch, self.log_end_offset())
     }
 
+    /// Where the log was emptied and nothing is known of its epochs, `epoch` begins at its end: who read the last of its
+    /// records is to be told that they ended there, and not that its position is unknown. Otherwise the first append of an
+    /// epoch begins it, and ten thousand logs need not note one at every start.
+    pub fn begin_history(&self, epoch: LeaderEpoch) {
+        let is_unknown = self.log_end_offset() > Offset::ZERO && self.writer.lock().leader_epochs.is_empty();
+        if is_unknown {
+            self.assign_leader_epoch(epoch);
+        }
+    }
+
     /// A leader begins `epoch` at the end of the log, before its first append.
     pub fn assign_leader_epoch(&self, epoch: LeaderEpoch) {
         let mut writer = self.writer.lock();

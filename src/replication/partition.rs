@@ -252,7 +252,9 @@ impl Partition {
             }
             return;
         }
-        let moved = state.record_flushed(self.local, self.log.load().flushed_offset()).is_some();
+        let log = self.log.load();
+        log.begin_history(state.leader_epoch());
+        let moved = state.record_flushed(self.local, log.flushed_offset()).is_some();
         let high_watermark = state.high_watermark();
         drop(state);
         if moved {
