@@ -1,7 +1,7 @@
 //! Loggers: what is logged of which part of the broker, changed while it runs (the BROKER_LOGGER resource, KIP-412).
 //!
-//! A logger is a module of the broker and all that is below it, by the name that log lines show; `root` is everything
-//! else. Levels that are set here last until the process ends, as in Kafka.
+//! A logger is a module of the broker and all that is below it, by the name that log lines show, but with dots: Kafka's
+//! tools take no colon in a logger's name. `root` is everything else. Levels that are set here last until the process ends, as in Kafka.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,21 +18,21 @@ const ROOT: &str = "root";
 /// The loggers besides the root.
 const LOGGERS: &[&str] = &[
     "ottla",
-    "ottla::admin",
-    "ottla::api",
-    "ottla::broker",
-    "ottla::cli",
-    "ottla::config",
-    "ottla::controller",
-    "ottla::coordinator",
-    "ottla::io",
-    "ottla::log",
-    "ottla::metadata",
-    "ottla::net",
-    "ottla::protocol",
-    "ottla::quota",
-    "ottla::replication",
-    "ottla::telemetry",
+    "ottla.admin",
+    "ottla.api",
+    "ottla.broker",
+    "ottla.cli",
+    "ottla.config",
+    "ottla.controller",
+    "ottla.coordinator",
+    "ottla.io",
+    "ottla.log",
+    "ottla.metadata",
+    "ottla.net",
+    "ottla.protocol",
+    "ottla.quota",
+    "ottla.replication",
+    "ottla.telemetry",
 ];
 
 /// Kafka's levels, and what the log filter calls them: there is none above an error.
@@ -103,10 +103,10 @@ impl Loggers {
         let known = from_filter.filter_map(|(target, level)| {
             let level = level.to_ascii_uppercase();
             let is_level = level == "OFF" || LEVELS.iter().any(|(name, _)| *name == level);
-            is_level.then_some((target, level))
+            is_level.then(|| (target.to_owned(), level))
         });
         let all = known.chain(from_set.map(|(target, level)| (target, level.to_owned())));
-        let above = all.filter(|(name, _)| target.starts_with(name));
+        let above = all.filter(|(name, _)| target.starts_with(name.as_str()));
         above.max_by_key(|(name, _)| name.len()).map_or_else(|| DEFAULT_LEVEL.to_owned(), |(_, level)| level)
     }
 
@@ -138,7 +138,7 @@ impl Loggers {
     }
 
     fn filter_with(&self, set: &BTreeMap<&'static str, &'static str>) -> String {
-        let directives = set.iter().map(|(logger, level)| match (target_of(logger), filter_level(level)) {
+        let directives = set.iter().map(|(logger, level)| match (&*target_of(logger), filter_level(level)) {
             ("", level) => level.to_owned(),
             (target, level) => format!("{target}={level}"),
         });
@@ -147,8 +147,8 @@ impl Loggers {
 }
 
 /// The target of log lines that a logger stands for; all of them for the root.
-fn target_of(logger: &str) -> &str {
-    if logger == ROOT { "" } else { logger }
+fn target_of(logger: &str) -> String {
+    if logger == ROOT { String::new() } else { logger.replace('.', "::") }
 }
 
 fn filter_level(level: &str) -> &'static str {
@@ -215,21 +215,21 @@ mod tests {
         });
         let of = |name: &str| level(&loggers, name);
         assert_eq!(
-            (of("root"), of("ottla"), of("ottla::log"), of("ottla::net")),
+            (of("root"), of("ottla"), of("ottla.log"), of("ottla.net")),
             same(["WARN", "INFO", "DEBUG", "INFO"])
         );
         let set = |logger, level| loggers.change(&[change(logger, Operation::Set, Some(level))], false);
-        set("ottla::net", "FATAL").unwrap();
+        set("ottla.net", "FATAL").unwrap();
         set("root", "ERROR").unwrap();
         assert_eq!(
-            (of("root"), of("ottla"), of("ottla::log"), of("ottla::net")),
+            (of("root"), of("ottla"), of("ottla.log"), of("ottla.net")),
             same(["ERROR", "INFO", "DEBUG", "FATAL"])
         );
         assert!(in_force.lock().ends_with("ottla::log=debug,ottla::net=error,error"), "{}", in_force.lock());
-        loggers.change(&[change("ottla::net", Operation::Delete, None)], false).unwrap();
-        assert_eq!(of("ottla::net"), "INFO");
+        loggers.change(&[change("ottla.net", Operation::Delete, None)], false).unwrap();
+        assert_eq!(of("ottla.net"), "INFO");
         set("ottla", "TRACE").unwrap();
-        assert_eq!((of("ottla::net"), of("ottla::log")), ("TRACE".to_owned(), "DEBUG".to_owned()));
+        assert_eq!((of("ottla.net"), of("ottla.log")), ("TRACE".to_owned(), "DEBUG".to_owned()));
     }
 
     fn same(levels: [&str; 4]) -> (String, String, String, String) {
