@@ -37,7 +37,6 @@ const NOT_SERVED: &[(i16, &str)] = &[
     (39, SECURITY),
     (40, SECURITY),
     (41, SECURITY),
-    (50, SECURITY),
     (51, SECURITY),
     (52, KRAFT),
     (53, KRAFT),

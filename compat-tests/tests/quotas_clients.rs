@@ -34,6 +34,14 @@ fn kafka_configs_sets_describes_and_removes_quotas() {
     assert!(shown.contains(expected), "{shown}");
     let shown = configs(&node, &[&["--describe"], &user[..]].concat());
     assert!(shown.contains("Quota configs for the default user-principal are request_percentage=150.0"), "{shown}");
+    // For users that it knows by name the tool asks for their passwords' parameters too.
+    let alice = ["--entity-type", "users", "--entity-name", "alice"];
+    configs(&node, &[&["--alter", "--add-config", "producer_byte_rate=4096"], &alice[..]].concat());
+    for users in [&alice[..], &["--entity-type", "users"]] {
+        let shown = configs(&node, &[&["--describe"], users].concat());
+        assert!(shown.contains("Quota configs for user-principal 'alice' are producer_byte_rate=4096.0"), "{shown}");
+        assert!(!shown.contains("Exception"), "{shown}");
+    }
     let shown = configs(&node, &[&["--describe"], &both[..]].concat());
     let expected = "for the default user-principal, the default client-id are controller_mutation_rate=0.5";
     assert!(shown.contains(expected), "{shown}");

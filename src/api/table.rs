@@ -12,12 +12,12 @@ use super::{
     alter_share_group_offsets, api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions,
     create_topics, decode, delete_groups, delete_records, delete_share_group_offsets, delete_topics,
     describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
-    describe_producers, describe_quorum, describe_share_group_offsets, describe_topic_partitions, elect_leaders,
-    fetch, find_coordinator, get_telemetry_subscriptions, heartbeat, incremental_alter_configs, init_producer_id,
-    join_group, leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
-    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, push_telemetry,
-    share_acknowledge, share_fetch, share_group_describe, share_group_heartbeat, sync_group, unregister_broker,
-    update_features,
+    describe_producers, describe_quorum, describe_share_group_offsets, describe_topic_partitions,
+    describe_user_scram_credentials, elect_leaders, fetch, find_coordinator, get_telemetry_subscriptions, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
+    list_offsets, list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, push_telemetry, share_acknowledge, share_fetch, share_group_describe,
+    share_group_heartbeat, sync_group, unregister_broker, update_features,
 };
 use crate::protocol::header::RequestPrefix;
 
@@ -87,6 +87,7 @@ pub static TABLE: &[ApiRow] = &[
     row!(47, "OffsetDelete", 0..=0, BehindError, offset_delete::handle),
     row!(48, "DescribeClientQuotas", 0..=1, First(0), describe_client_quotas::handle),
     row!(49, "AlterClientQuotas", 0..=1, First(0), alter_client_quotas::handle),
+    row!(50, "DescribeUserScramCredentials", 0..=0, First(0), describe_user_scram_credentials::handle),
     row!(55, "DescribeQuorum", 0..=2, Untold, describe_quorum::handle),
     row!(57, "UpdateFeatures", 0..=2, First(0), update_features::handle),
     row!(60, "DescribeCluster", 0..=2, First(0), describe_cluster::handle),
