@@ -35,7 +35,7 @@ impl Contender {
     pub fn name(&self) -> &'static str {
         match self.peer {
             Peer::Ottla => "Ottla",
-            Peer::Kafka => "Kafka",
+            Peer::Kafka | Peer::OldKafka { .. } => "Kafka",
         }
     }
 
@@ -43,7 +43,7 @@ impl Contender {
         let flush = if load.flush_before_ack { "true" } else { "false" };
         let configs: &[(&str, &str)] = match self.peer {
             Peer::Ottla => &[("flush.before.ack", flush)],
-            Peer::Kafka => &[],
+            Peer::Kafka | Peer::OldKafka { .. } => &[],
         };
         self.node.wire().create_topic(topic, partitions, configs)
     }
