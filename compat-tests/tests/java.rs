@@ -5,6 +5,7 @@ use ottla_compat_tests::{Node, suite};
 
 const NEWEST: &str = "4.4.0";
 const BEFORE_KRAFT_ONLY: &str = "3.9.1";
+const LAST_OF_TWO: &str = "2.8.2";
 /// The oldest that Kafka 4 still serves.
 const OLDEST: &str = "2.1.1";
 
@@ -102,6 +103,13 @@ fn admin_of_the_last_3_x_clients() {
     passes(BEFORE_KRAFT_ONLY, "ottla.Admin", ADMIN);
     passes(BEFORE_KRAFT_ONLY, "ottla.Modern", MODERN);
     passes(BEFORE_KRAFT_ONLY, "ottla.Cluster", CLUSTER);
+}
+
+#[test]
+#[ignore = "slow: make compat"]
+fn records_and_admin_of_the_last_2_x_clients() {
+    passes(LAST_OF_TWO, "ottla.Records", RECORDS);
+    passes(LAST_OF_TWO, "ottla.Admin", ADMIN);
 }
 
 #[test]
