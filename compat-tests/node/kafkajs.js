@@ -3,13 +3,31 @@
 
 const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, Partitioners, logLevel } = require('kafkajs');
 const snappy = require('kafkajs-snappy');
+const lz4 = require('lz4js');
+const { ZstdCodec } = require('zstd-codec');
 const { Member } = require('./member');
 const { check } = require('./suite');
 
-// The codec that kafkajs itself has is gzip; this one is the package its documentation names.
+// The codec that kafkajs itself has is gzip. For snappy this is the package that its documentation names; those for lz4 and
+// zstd are native modules of years ago, in whose place stand modules that need no build.
 CompressionCodecs[CompressionTypes.Snappy] = snappy;
+CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  compress: async ({ buffer }) => Buffer.from(lz4.compress(buffer)),
+  decompress: async (buffer) => Buffer.from(lz4.decompress(buffer)),
+});
+const zstd = new Promise((resolve) => ZstdCodec.run(({ Simple }) => resolve(new Simple())));
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: async ({ buffer }) => Buffer.from((await zstd).compress(buffer)),
+  decompress: async (buffer) => Buffer.from((await zstd).decompress(buffer)),
+});
 
-const COMPRESSION = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy };
+const COMPRESSION = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  snappy: CompressionTypes.Snappy,
+  lz4: CompressionTypes.LZ4,
+  zstd: CompressionTypes.ZSTD,
+};
 
 class KafkaJs {
   codecs = Object.keys(COMPRESSION);
