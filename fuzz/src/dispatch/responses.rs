@@ -48,6 +48,7 @@ pub(super) fn check(prefix: RequestPrefix, pieces: &[Piece]) {
         47 => read::<wire::OffsetDeleteResponse>(frame, prefix, version),
         48 => read::<wire::DescribeClientQuotasResponse>(frame, prefix, version),
         49 => read::<wire::AlterClientQuotasResponse>(frame, prefix, version),
+        50 => read::<wire::DescribeUserScramCredentialsResponse>(frame, prefix, version),
         55 => read::<wire::DescribeQuorumResponse>(frame, prefix, version),
         57 => read::<wire::UpdateFeaturesResponse>(frame, prefix, version),
         60 => read::<wire::DescribeClusterResponse>(frame, prefix, version),

@@ -12,6 +12,7 @@ pub(super) fn body(api_key: i16, version: i16) -> Option<Body> {
         46 => encoded(&wire::ListPartitionReassignmentsRequest::default().with_topics(None), version),
         48 => encoded(&describe_client_quotas(), version),
         49 => encoded(&alter_client_quotas(), version),
+        50 => encoded(&describe_user_scram_credentials(), version),
         55 => encoded(&describe_quorum(), version),
         57 => encoded(&update_features(version), version),
         61 => encoded(&describe_producers(), version),
@@ -55,6 +56,12 @@ fn alter_client_quotas() -> wire::AlterClientQuotasRequest {
     let operation = OpData::default().with_key(text("producer_byte_rate")).with_value(1024.0);
     let entry = EntryData::default().with_entity(vec![entity]).with_ops(vec![operation]);
     wire::AlterClientQuotasRequest::default().with_entries(vec![entry])
+}
+
+fn describe_user_scram_credentials() -> wire::DescribeUserScramCredentialsRequest {
+    use wire::describe_user_scram_credentials_request::UserName;
+    let users = ["a", "b", "a"].map(|name| UserName::default().with_name(text(name)));
+    wire::DescribeUserScramCredentialsRequest::default().with_users(Some(users.to_vec()))
 }
 
 fn describe_quorum() -> wire::DescribeQuorumRequest {
