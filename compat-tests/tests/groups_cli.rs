@@ -163,6 +163,26 @@ fn a_consumer_group_shows_its_members() {
 
 #[test]
 #[ignore = "slow: make compat"]
+fn all_groups_are_listed_and_described() {
+    let node = node_with_records("t");
+    consume(&node, "t", "one", &[]);
+    consume(&node, "t", "two", &["--command-property", "group.protocol=consumer"]);
+    let listed = tool(&node, "org.apache.kafka.tools.GroupsCommand", &["--list"]).ok();
+    assert_eq!(line(&listed, &["one"])[1..], ["Classic", "consumer"], "{listed}");
+    assert_eq!(line(&listed, &["two"])[1..], ["Consumer", "consumer"], "{listed}");
+    let offsets = groups(&node, &["--describe", "--all-groups"]).ok();
+    let states = groups(&node, &["--describe", "--all-groups", "--state"]).ok();
+    for group in ["one", "two"] {
+        for partition in ["0", "1"] {
+            // Current offset, log end offset, lag.
+            assert_eq!(line(&offsets, &[group, "t", partition])[3..6], ["10", "10", "0"], "{offsets}");
+        }
+        assert!(line(&states, &[group]).contains(&"Empty"), "{states}");
+    }
+}
+
+#[test]
+#[ignore = "slow: make compat"]
 fn the_consumer_benchmark_and_the_verifiable_tools_run() {
     let node = node_with_records("t");
     let arguments = ["--topic", "t", "--group", "p", "--num-records", "20", "--timeout", "60000"];
