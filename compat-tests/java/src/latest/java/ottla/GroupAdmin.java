@@ -17,6 +17,7 @@ import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ClassicGroupDescription;
+import org.apache.kafka.clients.admin.ClientMetricsResourceListing;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
@@ -171,6 +172,7 @@ public final class GroupAdmin {
     }
 
     /** What groups and subscriptions to metrics are set to, and who has such settings. */
+    @SuppressWarnings({"deprecation", "removal"})
     private void configResources() throws Exception {
         ConfigResource group = new ConfigResource(ConfigResource.Type.GROUP, "set-up");
         ConfigResource metrics = new ConfigResource(ConfigResource.Type.CLIENT_METRICS, "all-of-them");
@@ -185,6 +187,7 @@ public final class GroupAdmin {
         check(get(admin.listConfigResources().all()).containsAll(Set.of(group, metrics)), "all resources");
         Set<ConfigResource.Type> types = Set.of(ConfigResource.Type.CLIENT_METRICS);
         same(Set.of(metrics), Set.copyOf(get(admin.listConfigResources(types, new ListConfigResourcesOptions()).all())));
+        same(Set.of(new ClientMetricsResourceListing("all-of-them")), Set.copyOf(get(admin.listClientMetricsResources().all())));
         ConfigEntry wrong = new ConfigEntry("consumer.session.timeout.ms", "1");
         failsWith(InvalidConfigurationException.class, admin.incrementalAlterConfigs(
                 Map.of(group, List.of(new AlterConfigOp(wrong, AlterConfigOp.OpType.SET)))).all());
