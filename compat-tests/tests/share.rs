@@ -220,3 +220,25 @@ fn the_console_share_consumer() -> Result<()> {
     assert_eq!(sorted(printed.lines().map(str::to_owned).collect()), [0, 1, 2]);
     Ok(())
 }
+
+#[test]
+#[ignore = "slow: make compat"]
+fn the_benchmark_and_the_verifiable_consumer_of_queues() -> Result<()> {
+    let node = Node::with(SHORT_LOCKS);
+    let bootstrap = node.bootstrap();
+    let server = ["--bootstrap-server", &bootstrap, "--topic"];
+    queue(&node, "measured", 0..100)?;
+    let measuring =
+        [&server[..], &["measured", "--group", "measured", "--num-records", "100", "--hide-header"]].concat();
+    let printed = run(kafka_tool("org.apache.kafka.tools.ShareConsumerPerformance", measuring), b"").ok();
+    // Start, end, MB, MB/s, records/s, records.
+    let columns: Vec<&str> = printed.lines().last().unwrap_or_default().split(", ").collect();
+    assert!(columns.contains(&"100"), "{printed}");
+    queue(&node, "verified", 0..20)?;
+    let verifying = [&server[..], &["verified", "--group-id", "verified", "--max-messages", "20"]].concat();
+    let printed = run(kafka_tool("org.apache.kafka.tools.VerifiableShareConsumer", verifying), b"").ok();
+    for event in ["records_consumed", "offsets_acknowledged", "shutdown_complete"] {
+        assert!(printed.contains(event), "{event}: {printed}");
+    }
+    Ok(())
+}
