@@ -1,5 +1,7 @@
 """kafka-python."""
 
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
+
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.structs import TopicPartition
@@ -79,7 +81,12 @@ class KafkaPython:
 
 
 class Member:
+    """Polls in a thread of its own, as an application does. Members that are polled in turn never get out of a
+    rebalance when it takes longer than a poll: a join that ended while nobody waited for it is begun anew."""
+
     def __init__(self, bootstrap, group, topic):
+        self.thread = ThreadPoolExecutor(max_workers=1)
+        self.polling = None
         self.consumer = KafkaConsumer(
             bootstrap_servers=bootstrap,
             group_id=group,
@@ -96,15 +103,20 @@ class Member:
         eventually(f"metadata of {topic}", lambda: self.consumer.partitions_for_topic(topic))
 
     def poll(self, seconds):
-        # A poll that is too short for a step of joining begins that step anew.
-        batches = self.consumer.poll(timeout_ms=int(max(seconds, 0.25) * 1000)).values()
+        self.polling = self.polling or self.thread.submit(self.consumer.poll, timeout_ms=1000)
+        try:
+            batches = self.polling.result(seconds).values()
+        except TimeoutError:
+            return []
+        self.polling = None
         return [Record(record.partition, record.offset, record.value.decode()) for batch in batches for record in batch]
 
     def assigned(self):
         return len(self.consumer.assignment())
 
     def commit(self):
-        self.consumer.commit()
+        self.thread.submit(self.consumer.commit).result()
 
     def leave(self):
-        self.consumer.close(autocommit=False)
+        self.thread.submit(self.consumer.close, autocommit=False).result()
+        self.thread.shutdown()
