@@ -11,14 +11,13 @@ use crate::ids::{DirectoryId, LeaderEpoch, TopicId, TopicPartition};
 use crate::io::{Disk, EntryKind, OpenMode};
 use crate::log::FileError;
 use crate::log::directory::FileKind;
-use crate::log::leader_epochs::{LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
+use crate::log::leader_epochs::{self, LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
 use crate::log::log_directory::{Folder, LogDirectories};
 use crate::log::partition_metadata;
 use crate::protocol::batch::MAGIC_V2;
 
 use super::metadata_log::METADATA_FOLDER;
 
-const MAX_EPOCH_FILE_BYTES: u64 = 16 << 20;
 /// Where every message format has its number.
 const MAGIC_AT: usize = 16;
 
@@ -123,7 +122,7 @@ impl FoundLog {
 }
 
 fn read_latest_epoch(disk: &dyn Disk, folder: &Path) -> io::Result<Result<Option<LeaderEpoch>, String>> {
-    let content = match disk.read(&folder.join(LEADER_EPOCH_CHECKPOINT), MAX_EPOCH_FILE_BYTES) {
+    let content = match disk.read(&folder.join(LEADER_EPOCH_CHECKPOINT), leader_epochs::MAX_FILE_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
         content => content?,
     };

@@ -9,20 +9,16 @@ use super::finding::{Finding, Findings, Kind, Level};
 use super::partition_check::PartitionFacts;
 use super::text_check::TextFile;
 use crate::ids::{Offset, TopicPartition};
-use crate::io::{DirectoryEntry, DirectoryLock, Disk, EntryKind};
+use crate::io::{DirectoryEntry, DirectoryLock, Disk, EntryKind, TEMPORARY_SUFFIX};
 use crate::log::checkpoints::{
     self, CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT,
     REPLICATION_OFFSET_CHECKPOINT,
 };
-use crate::log::clean_shutdown::CLEAN_SHUTDOWN_FILE;
+use crate::log::clean_shutdown::{self, CLEAN_SHUTDOWN_FILE};
 use crate::log::log_directory::{self, DirectoryError, Folder, LOCK_FILE};
-use crate::log::meta_properties::{META_PROPERTIES_FILE, MetaProperties};
+use crate::log::meta_properties::{self, META_PROPERTIES_FILE, MetaProperties};
 
-const MAX_SMALL_FILE_BYTES: u64 = 64 << 10;
 const META_KEYS: [&str; 5] = ["version", "cluster.id", "node.id", "broker.id", "directory.id"];
-/// Of a file that was to replace another.
-const TEMPORARY_SUFFIX: &str = ".tmp";
-const MAX_CHECKPOINT_BYTES: u64 = 64 << 20;
 const CHECKPOINTS: [&str; 4] = [
     RECOVERY_POINT_CHECKPOINT,
     LOG_START_OFFSET_CHECKPOINT,
@@ -130,7 +126,7 @@ impl DirectoryFacts {
 
     fn read_meta(&mut self, disk: &dyn Disk) -> io::Result<()> {
         let path = self.path.join(META_PROPERTIES_FILE);
-        let file = match TextFile::read(disk, &path, Kind::MetaProperties, MAX_SMALL_FILE_BYTES)? {
+        let file = match TextFile::read(disk, &path, Kind::MetaProperties, meta_properties::MAX_FILE_BYTES)? {
             Ok(Some(file)) => file,
             Ok(None) => {
                 if !self.folders.is_empty() {
@@ -166,7 +162,7 @@ impl DirectoryFacts {
 
     fn read_clean_marker(&mut self, disk: &dyn Disk) -> io::Result<()> {
         let path = self.path.join(CLEAN_SHUTDOWN_FILE);
-        let file = match TextFile::read(disk, &path, Kind::CleanShutdown, MAX_SMALL_FILE_BYTES)? {
+        let file = match TextFile::read(disk, &path, Kind::CleanShutdown, clean_shutdown::MAX_FILE_BYTES)? {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(()),
             Err(finding) => {
@@ -192,7 +188,7 @@ impl DirectoryFacts {
 
     fn read_checkpoint(&mut self, disk: &dyn Disk, name: &'static str) -> io::Result<()> {
         let path = self.path.join(name);
-        let file = match TextFile::read(disk, &path, Kind::Checkpoint, MAX_CHECKPOINT_BYTES)? {
+        let file = match TextFile::read(disk, &path, Kind::Checkpoint, checkpoints::MAX_FILE_BYTES)? {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(()),
             Err(finding) => {
@@ -294,13 +290,9 @@ impl DirectoryFacts {
 }
 
 fn lock(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn DirectoryLock>>, CheckError> {
-    match disk.lock(&path.join(LOCK_FILE)) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(DirectoryError::Locked { path: path.to_owned() }.into())
-        }
+    match log_directory::lock(disk, path) {
         // Nobody writes there.
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(None),
-        Err(source) => Err(CheckError::Io { path: path.join(LOCK_FILE), source }),
+        Err(DirectoryError::Io { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(None),
+        lock => Ok(Some(lock?)),
     }
 }

@@ -13,18 +13,16 @@ use super::segment_check::{LogState, SegmentCheck, SegmentPlace};
 use super::text_check::TextFile;
 use super::txn_check::TxnReplay;
 use crate::ids::{Offset, TopicId, TopicPartition};
-use crate::io::{Disk, EntryKind};
-use crate::log::directory::{DELETED_SUFFIX, FileKind};
-use crate::log::leader_epochs::{LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
+use crate::io::{Disk, EntryKind, TEMPORARY_SUFFIX};
+use crate::log::directory::{CLEANED_SUFFIX, DELETED_SUFFIX, FileKind, SWAP_SUFFIX};
+use crate::log::leader_epochs::{self, LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
 use crate::log::partition_metadata::{self, PARTITION_METADATA_FILE};
+use crate::log::producer_rebuild;
 use crate::log::producer_state::{ProducerStateEntry, ProducerStateManager};
 use crate::time::TimestampMs;
 
-const MAX_EPOCH_FILE_BYTES: u64 = 16 << 20;
-const MAX_METADATA_FILE_BYTES: u64 = 4096;
-const MAX_SNAPSHOT_BYTES: u64 = 256 << 20;
 /// Names of files that a change leaves behind when it is interrupted.
-const LEFTOVER_SUFFIXES: [&str; 3] = [".cleaned", ".swap", ".tmp"];
+const LEFTOVER_SUFFIXES: [&str; 3] = [CLEANED_SUFFIX, SWAP_SUFFIX, TEMPORARY_SUFFIX];
 
 /// All of a log that was closed in good order is trusted.
 pub(super) const EVERYTHING: Offset = Offset(i64::MAX);
@@ -261,7 +259,7 @@ impl PartitionPlace {
         bytes: &mut u64,
     ) -> io::Result<Option<TopicId>> {
         let path = self.folder.join(PARTITION_METADATA_FILE);
-        let file = match TextFile::read(disk, &path, Kind::PartitionMetadata, MAX_METADATA_FILE_BYTES)? {
+        let file = match TextFile::read(disk, &path, Kind::PartitionMetadata, partition_metadata::MAX_FILE_BYTES)? {
             Ok(Some(file)) => file,
             // Kafka before 2.8 had none.
             Ok(None) => return Ok(None),
@@ -302,7 +300,7 @@ impl PartitionPlace {
         bytes: &mut u64,
     ) -> io::Result<Option<LeaderEpochs>> {
         let path = self.folder.join(LEADER_EPOCH_CHECKPOINT);
-        let file = match TextFile::read(disk, &path, Kind::LeaderEpochCheckpoint, MAX_EPOCH_FILE_BYTES)? {
+        let file = match TextFile::read(disk, &path, Kind::LeaderEpochCheckpoint, leader_epochs::MAX_FILE_BYTES)? {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(None),
             Err(finding) => {
@@ -341,7 +339,7 @@ impl PartitionPlace {
         let mut begin = None;
         for &offset in &names.snapshots {
             let path = self.folder.join(FileKind::ProducerSnapshot.file_name(offset));
-            let content = disk.read(&path, MAX_SNAPSHOT_BYTES)?;
+            let content = disk.read(&path, producer_rebuild::MAX_SNAPSHOT_BYTES)?;
             snapshots.bytes += content.len() as u64;
             match ProducerStateManager::decode_snapshot(&content) {
                 Ok(producers) if offset == first_base_offset => begin = Some(producers),

@@ -34,8 +34,6 @@ use crate::log::partition_metadata::{self, PARTITION_METADATA_FILE};
 use crate::log::producer_state::ProducerStateConfig;
 use crate::log::recovery::{self, LoadRequest};
 
-const MAX_CHECKPOINT_BYTES: u64 = 64 << 20;
-
 /// A check, and what is to be done about it.
 pub struct Repair<'a> {
     check: &'a Check<'a>,
@@ -294,7 +292,7 @@ fn cut_log(disk: &dyn Disk, folder: &Path, cut: &Cut) -> io::Result<()> {
 
 /// What of a damaged checkpoint can be read.
 fn readable_lines(disk: &dyn Disk, path: &Path) -> io::Result<OffsetCheckpoint> {
-    let content = disk.read(path, MAX_CHECKPOINT_BYTES)?;
+    let content = disk.read(path, checkpoints::MAX_FILE_BYTES)?;
     let line = |line: &str| checkpoints::decode(&format!("0\n1\n{line}\n")).unwrap_or_default();
     Ok(String::from_utf8_lossy(&content).lines().skip(2).flat_map(line).collect())
 }

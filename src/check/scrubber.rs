@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::batch_walk::{BatchWalk, Step};
 use crate::ids::Offset;
 use crate::io::lower_thread_priority;
+use crate::log::batch_scan::PlacedBatch;
 use crate::log::directory::FileKind;
 use crate::log::known_damage::{DamagedBatch, DurablePart};
 use crate::log::log_manager::LogManager;
@@ -160,7 +161,7 @@ impl Worker {
     }
 }
 
-fn misplaced(part: &DurablePart, batch: &crate::log::batch_scan::PlacedBatch, expected: Offset) -> DamagedBatch {
+fn misplaced(part: &DurablePart, batch: &PlacedBatch, expected: Offset) -> DamagedBatch {
     DamagedBatch {
         segment: part.segment,
         position: batch.position,

@@ -12,7 +12,7 @@ use super::index_check::{OffsetIndexCheck, TimeIndexCheck};
 use super::mend::{Cut, Mend, Plan};
 use super::txn_check::TxnReplay;
 use crate::ids::Offset;
-use crate::io::{Disk, OpenMode};
+use crate::io::{Disk, DiskFile, OpenMode};
 use crate::log::batch_scan::PlacedBatch;
 use crate::log::directory::FileKind;
 use crate::log::offset_index::relative_offset;
@@ -181,12 +181,7 @@ impl<'a> SegmentCheck<'a> {
         Ok(None)
     }
 
-    fn on_batch(
-        &mut self,
-        file: &dyn crate::io::DiskFile,
-        batch: &PlacedBatch,
-        log: &mut LogState,
-    ) -> io::Result<()> {
+    fn on_batch(&mut self, file: &dyn DiskFile, batch: &PlacedBatch, log: &mut LogState) -> io::Result<()> {
         let header = &batch.header;
         let (count, delta) = (header.record_count, header.last_offset_delta);
         let most = i64::from(delta) + 1;

@@ -9,16 +9,15 @@ use std::path::Path;
 
 use super::finding::{Finding, Kind, Level};
 use crate::ids::{Offset, ProducerId};
-use crate::io::{Disk, OpenMode};
+use crate::io::{Disk, DiskFile, OpenMode};
 use crate::log::append::aborted_txn;
 use crate::log::batch_scan::{PlacedBatch, read_whole};
+use crate::log::producer_rebuild::MAX_CONTROL_BATCH_BYTES;
 use crate::log::producer_state::{EndTxnMarker, ProducerStateConfig, ProducerStateEntry, ProducerStateManager};
 use crate::log::txn_index::{AbortedTxn, TXN_ENTRY_BYTES};
 use crate::protocol::records::TransactionOutcome;
 use crate::time::TimestampMs;
 
-/// A control batch holds one small record.
-const MAX_CONTROL_BATCH_BYTES: usize = 1 << 20;
 /// Larger than any index that a segment can fill.
 const MAX_INDEX_BYTES: u64 = 1 << 30;
 
@@ -48,7 +47,7 @@ impl TxnReplay {
         self.expected.clear();
     }
 
-    pub(super) fn on_batch(&mut self, file: &dyn crate::io::DiskFile, batch: &PlacedBatch) -> io::Result<()> {
+    pub(super) fn on_batch(&mut self, file: &dyn DiskFile, batch: &PlacedBatch) -> io::Result<()> {
         let header = &batch.header;
         let mut marker = None;
         if header.is_control() && header.size_bytes() <= MAX_CONTROL_BATCH_BYTES {

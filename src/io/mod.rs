@@ -29,6 +29,16 @@ pub use process_io::ProcessIo;
 pub use real::{OnSync, RealDisk};
 pub use relief::relieving_worker;
 
+/// The end of the name of a file that is to replace another once it is whole.
+pub const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// Beside `path`, what is to replace it.
+pub fn temporary_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(TEMPORARY_SUFFIX);
+    path.with_file_name(name)
+}
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
@@ -83,7 +93,7 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
 
     /// Replaces a small file so that a crash leaves the old or the new one, whole: a temporary file beside it
-    /// (`<name>.tmp`), synced, renamed over it, the directory synced.
+    /// ([`temporary_path`]), synced, renamed over it, the directory synced.
     fn write_atomically(&self, path: &Path, content: &[u8]) -> io::Result<()>;
 
     /// Creates the directory and its parents where they are absent.

@@ -14,7 +14,10 @@ use rustix::fs::{FlockOperation, fcntl_lock, flock, statvfs};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::relief::relieving_worker;
-use super::{DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenMode, SyncDone, SyncRequest};
+use super::{
+    DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenMode, SyncDone, SyncRequest,
+    temporary_path,
+};
 use crate::time::{Clock, SystemClock};
 
 /// `pwritev` takes at most this many pieces (IOV_MAX on Linux).
@@ -108,9 +111,7 @@ impl Disk for RealDisk {
     }
 
     fn write_atomically(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(".tmp");
-        let temporary = path.with_file_name(name);
+        let temporary = temporary_path(path);
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
         file.write_all_at(content, 0)?;
         file.sync_all()?;

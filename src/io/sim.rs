@@ -27,7 +27,10 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenMode, SyncDone, SyncRequest};
+use super::{
+    DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenMode, SyncDone, SyncRequest,
+    temporary_path,
+};
 use file::FileState;
 use tree::{Node, Tree};
 
@@ -343,9 +346,7 @@ impl Disk for SimDisk {
     }
 
     fn write_atomically(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(".tmp");
-        let temporary = path.with_file_name(name);
+        let temporary = temporary_path(path);
         let mut state = self.state.lock();
         let id = state.open(&temporary, OpenMode::Create)?;
         state.file(id).set_size(0);

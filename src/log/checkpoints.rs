@@ -25,7 +25,7 @@ pub const REPLICATION_OFFSET_CHECKPOINT: &str = "replication-offset-checkpoint";
 pub const CLEANER_OFFSET_CHECKPOINT: &str = "cleaner-offset-checkpoint";
 
 /// A longer file is refused: room for 200,000 partitions of topics with the longest of names.
-const MAX_FILE_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// One offset for each partition.
 pub type OffsetCheckpoint = BTreeMap<TopicPartition, Offset>;

@@ -17,7 +17,7 @@ use crate::io::Disk;
 pub const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
 
 const VERSION: i32 = 0;
-const MAX_FILE_BYTES: u64 = 64 << 10;
+pub(crate) const MAX_FILE_BYTES: u64 = 64 << 10;
 
 /// A directory that was closed in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,9 @@ use super::checkpoint_text::{self, TextError};
 /// The file that keeps it, in the partition's folder.
 pub const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
 
+/// A longer one is refused.
+pub(crate) const MAX_FILE_BYTES: u64 = 16 << 20;
+
 /// Where one epoch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochEntry {

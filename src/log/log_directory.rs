@@ -19,7 +19,7 @@ use super::first_write::FirstWrite;
 use super::health::{DirectoryHealth, OnOffline};
 use super::meta_properties::{META_PROPERTIES_FILE, MetaProperties};
 use crate::ids::{self, BrokerId, DirectoryId, TopicPartition};
-use crate::io::{DirectoryEntry, DirectoryLock, Disk, EntryKind};
+use crate::io::{DirectoryEntry, DirectoryLock, Disk, EntryKind, TEMPORARY_SUFFIX};
 
 /// The file that a running broker holds locked.
 pub const LOCK_FILE: &str = ".lock";
@@ -96,10 +96,7 @@ impl LogDirectory {
             Some(meta) => check_node(path, meta, node_id)?,
             None => check_unrelated(&disk.list(path).map_err(DirectoryError::io(path))?, path)?,
         }
-        let lock = disk.lock(&path.join(LOCK_FILE)).map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => DirectoryError::Locked { path: path.to_path_buf() },
-            _ => DirectoryError::Io { path: path.to_path_buf(), source },
-        })?;
+        let lock = lock(&*disk, path)?;
         // The owner before may have written it between the first look and the lock.
         let meta = MetaProperties::read(&*disk, path)?.unwrap_or_default();
         let clean_shutdown = clean_shutdown::read(&*disk, path).map_err(DirectoryError::io(path))?;
@@ -206,11 +203,19 @@ pub(crate) fn is_related(entry: &DirectoryEntry) -> bool {
     match entry.kind {
         EntryKind::Directory => Folder::parse(&entry.name) != Folder::Unknown,
         EntryKind::File => {
-            let name = entry.name.strip_suffix(".tmp").unwrap_or(&entry.name);
+            let name = entry.name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(&entry.name);
             FILES.contains(&name) || name.starts_with("ottla.")
         }
         EntryKind::Other => false,
     }
+}
+
+/// Makes the directory this process's own for as long as the lock is kept.
+pub(crate) fn lock(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DirectoryLock>, DirectoryError> {
+    disk.lock(&path.join(LOCK_FILE)).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => DirectoryError::Locked { path: path.to_path_buf() },
+        _ => DirectoryError::Io { path: path.to_path_buf(), source },
+    })
 }
 
 /// What a folder in a log directory is, by its name.

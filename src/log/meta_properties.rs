@@ -20,7 +20,7 @@ use super::checkpoint_text::{self, FileError, TextError, shortened};
 /// The file's name, in the log directory.
 pub const META_PROPERTIES_FILE: &str = "meta.properties";
 
-const MAX_FILE_BYTES: u64 = 64 << 10;
+pub(crate) const MAX_FILE_BYTES: u64 = 64 << 10;
 
 /// What the file says. A version 1 file has cluster and node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::checkpoint_text::{self, FileError, TextError, shortened};
 /// The file's name, in the partition's folder.
 pub const PARTITION_METADATA_FILE: &str = "partition.metadata";
 
-const MAX_FILE_BYTES: u64 = 4096;
+pub(crate) const MAX_FILE_BYTES: u64 = 4096;
 
 /// The content of the file.
 pub fn encode(topic_id: TopicId) -> String {

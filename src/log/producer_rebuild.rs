@@ -11,9 +11,9 @@ use crate::ids::Offset;
 use crate::time::TimestampMs;
 
 /// A snapshot is 46 bytes for each of up to 5 batches of each producer.
-const MAX_SNAPSHOT_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_SNAPSHOT_BYTES: u64 = 256 << 20;
 /// A control batch holds one small record.
-const MAX_CONTROL_BATCH_BYTES: usize = 1 << 20;
+pub(crate) const MAX_CONTROL_BATCH_BYTES: usize = 1 << 20;
 
 /// The offsets of the producer snapshots in a folder, in ascending order.
 pub fn snapshot_offsets(directory: &PartitionDirectory) -> io::Result<Vec<Offset>> {

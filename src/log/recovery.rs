@@ -23,7 +23,7 @@ use std::sync::Arc;
 use super::checkpoint_text;
 use super::directory::{FileKind, PartitionDirectory};
 use super::health::DirectoryHealth;
-use super::leader_epochs::{LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
+use super::leader_epochs::{self, LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
 use super::partition_log::{LogParts, PartitionLog};
 use super::producer_rebuild;
 use super::producer_state::{ProducerStateConfig, ProducerStateManager};
@@ -36,9 +36,6 @@ use crate::time::TimestampMs;
 
 /// All of a log that was closed in good order is trusted.
 const EVERYTHING: Offset = Offset(i64::MAX);
-
-/// A longer epoch file is refused, and built anew.
-const MAX_EPOCH_FILE_BYTES: u64 = 16 << 20;
 
 /// Which log is to be opened, and what the log directory's checkpoints say of it.
 #[derive(Debug)]
@@ -188,7 +185,7 @@ impl<'a> Recovery<'a> {
     fn read_epochs(&mut self) -> io::Result<bool> {
         let path = self.request.directory.path().join(LEADER_EPOCH_CHECKPOINT);
         let disk = &**self.request.directory.disk();
-        let reason = match checkpoint_text::read_text(disk, &path, MAX_EPOCH_FILE_BYTES) {
+        let reason = match checkpoint_text::read_text(disk, &path, leader_epochs::MAX_FILE_BYTES) {
             Ok(Some(content)) => match LeaderEpochs::decode(&content) {
                 Ok(epochs) => {
                     self.epochs = epochs;

@@ -13,9 +13,7 @@ use super::super::directory::{CLEANED_SUFFIX, DELETED_SUFFIX, FileKind, Partitio
 use super::super::producer_state;
 use super::Folder;
 use crate::ids::Offset;
-use crate::io::{EntryKind, OpenMode};
-
-const TEMPORARY_SUFFIX: &str = ".tmp";
+use crate::io::{EntryKind, OpenMode, TEMPORARY_SUFFIX};
 
 /// Removes or completes what was left half done, and says what is there then.
 pub(super) fn tidy(directory: &PartitionDirectory) -> io::Result<Folder> {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redb::{ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
 use super::is_no_room;
-use crate::io::{DirectoryLock, Disk, DiskFile, OpenMode};
+use crate::io::{DirectoryLock, Disk, DiskFile, OpenMode, temporary_path};
 use crate::metadata::store::{Event, EventBatch, KeyValue, LeaseId, Revision};
 
 const KEYS: TableDefinition<'_, &[u8], Row<'_>> = TableDefinition::new("keys");
@@ -138,9 +138,7 @@ fn write(file: &redb::Database, changes: &[EventBatch]) -> Result<(), redb::Erro
 /// Creates the file under another name, so that one under its own name is always whole.
 fn create(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
+    let temporary = temporary_path(path);
     disk.remove_file(&temporary).map_err(io)?;
     let initialize = |file: &redb::Database| -> Result<(), redb::Error> {
         let txn = file.begin_write()?;
