@@ -266,15 +266,18 @@ impl PartitionLog {
     /// records is to be told that they ended there, and not that its position is unknown. Otherwise the first append of an
     /// epoch begins it, and ten thousand logs need not note one at every start.
     pub fn begin_history(&self, epoch: LeaderEpoch) {
-        let is_unknown = self.log_end_offset() > Offset::ZERO && self.writer.lock().leader_epochs.is_empty();
-        if is_unknown {
-            self.assign_leader_epoch(epoch);
+        let mut writer = self.writer.lock();
+        if self.log_end_offset() > Offset::ZERO && writer.leader_epochs.is_empty() {
+            self.begin_epoch(&mut writer, epoch);
         }
     }
 
     /// A leader begins `epoch` at the end of the log, before its first append.
     pub fn assign_leader_epoch(&self, epoch: LeaderEpoch) {
-        let mut writer = self.writer.lock();
+        self.begin_epoch(&mut self.writer.lock(), epoch);
+    }
+
+    fn begin_epoch(&self, writer: &mut Writer, epoch: LeaderEpoch) {
         writer.epochs_changed |= writer.leader_epochs.assign(epoch, self.log_end_offset());
     }
 
