@@ -1,9 +1,9 @@
 //! DescribeUserScramCredentials (key 50), version 0: who can authenticate by SCRAM, and how (KIP-554).
 //!
-//! Nobody can: there is no authentication. It is served because `kafka-configs.sh --describe --entity-type users` asks for
-//! credentials wherever it asks for quotas.
+//! Nobody can: there is no authentication. It is served because `kafka-configs.sh --describe --entity-type users` asks
+//! for credentials wherever it asks for quotas.
 
-use std::collections::BTreeSet;
+use indexmap::IndexMap;
 
 use super::{Outcome, RequestContext};
 use crate::error::ErrorCode;
@@ -14,11 +14,12 @@ use crate::protocol::wire::protocol::StrBytes;
 pub(super) fn handle(cx: RequestContext, request: DescribeUserScramCredentialsRequest) -> Outcome {
     let mut response = DescribeUserScramCredentialsResponse::default();
     response.error_message = None;
-    let (mut named, mut answered) = (BTreeSet::new(), BTreeSet::new());
-    let users: Vec<StrBytes> = request.users.into_iter().flatten().map(|user| user.name).collect();
-    let repeated: BTreeSet<&StrBytes> = users.iter().filter(|name| !named.insert(*name)).collect();
-    for name in users.iter().filter(|name| answered.insert(*name)) {
-        let (code, message) = if repeated.contains(name) {
+    let mut users: IndexMap<StrBytes, usize> = IndexMap::new();
+    for user in request.users.into_iter().flatten() {
+        *users.entry(user.name).or_default() += 1;
+    }
+    for (name, times) in users {
+        let (code, message) = if times > 1 {
             let what = "Cannot describe SCRAM credentials for the same user twice in a single request";
             (ErrorCode::DuplicateResource, format!("{what}: {name}"))
         } else {
@@ -27,7 +28,7 @@ pub(super) fn handle(cx: RequestContext, request: DescribeUserScramCredentialsRe
         };
         cx.count_error(code);
         let mut result = DescribeUserScramCredentialsResult::default();
-        result.user = name.clone();
+        result.user = name;
         result.error_code = code.code();
         result.error_message = Some(StrBytes::from_string(message));
         response.results.push(result);
