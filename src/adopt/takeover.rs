@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::metadata_records::{AclRecord, ScramRecord, TokenRecord};
 use super::plan::{Plan, PlannedTopic};
-use crate::ids::{BrokerId, LeaderEpoch};
+use crate::ids::BrokerId;
 use crate::metadata::keys::{Key, Keys};
 use crate::metadata::store::{
     MAX_TXN_BYTES, MAX_TXN_OPERATIONS, MetadataStore, Operation, Revision, StoreError, Txn,
@@ -71,7 +71,7 @@ fn partitions(node: BrokerId, topic: &PlannedTopic) -> impl Iterator<Item = (Key
             last_known_elr: Vec::new(),
             leader: Some(node),
             // The registration of this start takes the next one before it leads.
-            leader_epoch: LeaderEpoch(planned.leader_epoch.0),
+            leader_epoch: planned.leader_epoch,
             partition_epoch: Revision(0),
             leader_recovery_state: LeaderRecoveryState::Recovered,
             adding: Vec::new(),
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
     use crate::adopt::plan::PlannedPartition;
-    use crate::ids::{DirectoryId, TopicId};
+    use crate::ids::{DirectoryId, LeaderEpoch, TopicId};
     use crate::metadata::store::range_all;
     use crate::metadata::{MemoryStore, MetadataImage};
     use crate::time::ManualClock;

@@ -14,7 +14,7 @@ use crate::coordinator::record_codec::{
     Field, Reader, RecordError, RecordValue, Writer, decode_value, encode_value, schema,
 };
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition};
-use crate::log::errors::ReadError;
+use crate::log::errors::{AppendError, ReadError};
 use crate::protocol::batch::BatchHeader;
 use crate::protocol::records::{
     BatchRecords, EndTransactionMarker, NewRecord, RecordBatchBuilder, RecordsError, TransactionOutcome,
@@ -181,7 +181,7 @@ fn write_marker(
     let batch = marker.batch(Offset::ZERO, LeaderEpoch::NONE, now_ms, producer_id, producer_epoch);
     match partition.append_as_coordinator(&Bytes::from(batch), now_ms) {
         // The producer has gone on since: its transaction is not this one any more.
-        Err(PartitionError::Append(crate::log::errors::AppendError::Producer(error))) => {
+        Err(PartitionError::Append(AppendError::Producer(error))) => {
             warn!(partition = %id, %error, "a marker has come too late");
             Ok(())
         }

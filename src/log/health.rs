@@ -42,19 +42,15 @@ impl WriteState {
             _ => None,
         }
     }
-
-    fn describe(self) -> &'static str {
-        match self {
-            Self::Writable => "writable",
-            Self::Full => "full",
-            Self::ReadOnly => "read-only",
-        }
-    }
 }
 
 impl fmt::Display for WriteState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.describe())
+        f.write_str(match self {
+            Self::Writable => "writable",
+            Self::Full => "full",
+            Self::ReadOnly => "read-only",
+        })
     }
 }
 
