@@ -83,17 +83,12 @@ fn ignored(parts: &Parts) -> AdminError {
 
 fn on_wire(cx: &RequestContext, parts: &Parts, result: Result<(), AdminError>) -> EntryData {
     let mut entry = EntryData::default();
-    entry.error_message = None;
     for (kind, name) in parts {
         let mut entity = EntityData::default();
         entity.entity_type = kind.clone();
         entity.entity_name.clone_from(name);
         entry.entity.push(entity);
     }
-    if let Err(error) = result {
-        cx.count_error(error.code);
-        entry.error_code = error.code.code();
-        entry.error_message = Some(StrBytes::from_string(error.message));
-    }
+    (entry.error_code, entry.error_message) = cx.told(result);
     entry
 }

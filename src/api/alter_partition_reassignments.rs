@@ -12,7 +12,6 @@ use crate::protocol::wire::messages::alter_partition_reassignments_response::{
     ReassignablePartitionResponse, ReassignableTopicResponse,
 };
 use crate::protocol::wire::messages::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
-use crate::protocol::wire::protocol::StrBytes;
 
 pub(super) fn handle(cx: RequestContext, request: AlterPartitionReassignmentsRequest) -> Outcome {
     let reply_context = cx.clone();
@@ -52,11 +51,6 @@ fn asked(topic: &ReassignableTopic, may_change_replication_factor: bool) -> impl
 fn answer(cx: &RequestContext, partition: i32, result: Result<(), AdminError>) -> ReassignablePartitionResponse {
     let mut on_wire = ReassignablePartitionResponse::default();
     on_wire.partition_index = partition;
-    on_wire.error_message = None;
-    if let Err(error) = result {
-        cx.count_error(error.code);
-        on_wire.error_code = error.code.code();
-        on_wire.error_message = error.words().map(StrBytes::from_string);
-    }
+    (on_wire.error_code, on_wire.error_message) = cx.told(result);
     on_wire
 }

@@ -16,7 +16,7 @@ use super::reply::{Outcome, PendingReply, Reply, ResponseBody};
 use super::share_request::ConnectionShareSessions;
 use super::table::ApiRow;
 use crate::config::BrokerConfig;
-use crate::controller::Controller;
+use crate::controller::{AdminError, Controller};
 use crate::coordinator::ShareGroups;
 use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::share::{ShareCoordinator, SharePartitions};
@@ -172,6 +172,13 @@ impl RequestContext {
         if let Some(api) = self.services().metrics.requests.api(self.api.key) {
             api.answered(code, 1);
         }
+    }
+
+    /// What a part of an admin request's response says of itself; an error is counted.
+    pub fn told(&self, result: Result<(), AdminError>) -> (i16, Option<StrBytes>) {
+        let Err(error) = result else { return (ErrorCode::None.code(), None) };
+        self.count_error(error.code);
+        (error.code.code(), error.words().map(StrBytes::from_string))
     }
 
     pub fn reply<R: ResponseBody>(&self, response: R) -> Outcome {

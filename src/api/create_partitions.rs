@@ -12,7 +12,6 @@ use crate::ids::BrokerId;
 use crate::protocol::wire::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::protocol::wire::messages::create_partitions_response::CreatePartitionsTopicResult;
 use crate::protocol::wire::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
-use crate::protocol::wire::protocol::StrBytes;
 
 /// Since then a request over the quota on partitions is refused (KIP-599).
 const STRICT_QUOTA_SINCE: i16 = 3;
@@ -70,11 +69,6 @@ fn new_partitions(topic: &CreatePartitionsTopic) -> NewPartitions {
 fn on_wire(cx: &RequestContext, name: TopicName, result: Result<(), AdminError>) -> CreatePartitionsTopicResult {
     let mut on_wire = CreatePartitionsTopicResult::default();
     on_wire.name = name;
-    on_wire.error_message = None;
-    if let Err(error) = result {
-        cx.count_error(error.code);
-        on_wire.error_code = error.code.code();
-        on_wire.error_message = error.words().map(StrBytes::from_string);
-    }
+    (on_wire.error_code, on_wire.error_message) = cx.told(result);
     on_wire
 }

@@ -59,12 +59,7 @@ fn asked(request: &ElectLeadersRequest) -> Option<Vec<TopicPartition>> {
 fn on_wire(cx: &RequestContext, partition: i32, result: Result<(), AdminError>) -> PartitionResult {
     let mut on_wire = PartitionResult::default();
     on_wire.partition_id = partition;
-    on_wire.error_message = None;
-    if let Err(error) = result {
-        cx.count_error(error.code);
-        on_wire.error_code = error.code.code();
-        on_wire.error_message = error.words().map(StrBytes::from_string);
-    }
+    (on_wire.error_code, on_wire.error_message) = cx.told(result);
     on_wire
 }
 

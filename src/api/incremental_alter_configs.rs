@@ -9,7 +9,6 @@ use crate::controller::AdminError;
 use crate::protocol::wire::messages::incremental_alter_configs_request::AlterConfigsResource;
 use crate::protocol::wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use crate::protocol::wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
-use crate::protocol::wire::protocol::StrBytes;
 
 pub(super) fn handle(cx: RequestContext, request: IncrementalAlterConfigsRequest) -> Outcome {
     let reply_context = cx.clone();
@@ -74,11 +73,6 @@ fn on_wire(
     let mut on_wire = AlterConfigsResourceResponse::default();
     on_wire.resource_type = asked.resource_type;
     on_wire.resource_name = asked.resource_name.clone();
-    on_wire.error_message = None;
-    if let Err(error) = result {
-        cx.count_error(error.code);
-        on_wire.error_code = error.code.code();
-        on_wire.error_message = Some(StrBytes::from_string(error.message));
-    }
+    (on_wire.error_code, on_wire.error_message) = cx.told(result);
     on_wire
 }
