@@ -30,6 +30,8 @@ pub enum Kind {
     Batch,
     /// A batch whose offsets do not follow those before it.
     BatchOrder,
+    /// Messages of formats v0 or v1, from before there were batches.
+    OldFormat,
     /// Offsets that no batch has.
     Gap,
     /// A batch that names another leader epoch than the checkpoint of epochs.

@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub(super) rebuild: Vec<(FileKind, Offset)>,
     pub(super) rebuild_epochs: bool,
     pub(super) write_topic_id: bool,
+    /// Messages of formats v0 or v1 are among its batches: nothing is done to the log, and to what follows from it.
+    pub(super) is_old_format: bool,
 }
 
 impl Plan {

@@ -101,6 +101,8 @@ impl PartitionPlace {
             gaps: Vec::new(),
             gap_count: 0,
             torn: None,
+            old_messages: 0,
+            first_old: None,
             batches: 0,
             records: 0,
             index_bytes: 0,
@@ -190,6 +192,7 @@ impl PartitionPlace {
             let what = "no file of a partition's";
             log.findings.push(Finding::new(Level::Note, Kind::Foreign, &self.folder.join(name), what));
         }
+        Self::leave_old_formats(&mut log);
         let mut findings = Findings::default();
         let partition = self.partition.clone();
         findings.left_out = log.findings.left_out;
@@ -206,6 +209,20 @@ impl PartitionPlace {
             bytes: self.log_bytes + log.index_bytes + small_bytes,
             place: self,
         }
+    }
+
+    /// Messages of formats v0 and v1 are Kafka's to repair: recovery would not read them, and a cut would take all of
+    /// them.
+    fn leave_old_formats(log: &mut LogState) {
+        let Some(first) = &log.first_old else { return };
+        let what = format!(
+            "{} messages of formats v0 or v1, the first in this segment: they are not served, and their records and \
+             indexes not looked at",
+            log.old_messages
+        );
+        log.findings.push(Finding::new(Level::Note, Kind::OldFormat, first, what));
+        let write_topic_id = log.plan.write_topic_id;
+        log.plan = Plan { write_topic_id, is_old_format: true, ..Plan::default() };
     }
 
     /// A segment is named after the first offset that it may hold.

@@ -5,6 +5,7 @@
 //!  a batch that is not sound            the log ends before it, as recovery would end it; all behind it goes
 //!  indexes, snapshots, epochs           removed, then built anew from the log by recovery itself
 //!  checkpoints                          held to what the logs are
+//!  messages of formats v0 and v1        their log is left as it is, whatever is wrong with it
 //! ```
 //! A partition without damage is not opened. After a cut the clean marker no longer names a broker epoch: this replica
 //! has lost records, and must not be taken for one that has not (KIP-966).
@@ -176,7 +177,7 @@ impl<'a> Repair<'a> {
                 None => continue,
             };
             let mut after = before.clone();
-            for (facts, (first, end)) in ends {
+            for (facts, (first, end)) in ends.iter().filter(|(facts, _)| !facts.plan.is_old_format) {
                 let was_cut = cut_of(facts).is_some();
                 hold(name, &mut after, &facts.place.partition, (*first, *end), directory.was_clean || was_cut);
             }
@@ -233,6 +234,9 @@ fn cut_of(facts: &PartitionFacts) -> Option<&Cut> {
 fn steps_of(facts: &PartitionFacts) -> Vec<String> {
     let (partition, plan) = (&facts.place.partition, &facts.plan);
     let mut steps = Vec::new();
+    if plan.is_old_format && facts.findings.has_damage() {
+        steps.push(format!("{partition}: the log has messages of formats v0 or v1, and its damage stays"));
+    }
     for mend in &plan.mends {
         steps.push(format!(
             "{partition}: {} bytes at {}:{} get the value that the batches around them leave; nothing is lost",

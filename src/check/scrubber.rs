@@ -116,6 +116,18 @@ impl Worker {
                         reason: stretch.error.to_string(),
                     });
                 }
+                // A log that is served begins with batches; none of these can be.
+                Some(Step::Old(message)) => {
+                    let stretch = pending.get_or_insert_with(|| DamagedBatch {
+                        segment: part.segment,
+                        position: message.position,
+                        end_position: message.position,
+                        offset: expected,
+                        next_offset: expected.next(),
+                        reason: format!("a message of format v{}", message.magic),
+                    });
+                    stretch.end_position = message.end_position();
+                }
                 Some(Step::Sound(batch)) => {
                     if let Some(damaged) = pending.take() {
                         note(log, part, DamagedBatch { next_offset: batch.header.base_offset, ..damaged });

@@ -16,6 +16,7 @@ use crate::io::{Disk, DiskFile, OpenMode};
 use crate::log::batch_scan::PlacedBatch;
 use crate::log::directory::FileKind;
 use crate::log::offset_index::relative_offset;
+use crate::log::sound_batches::OldMessage;
 use crate::protocol::batch::RECORD_COUNT_AT;
 
 const OFFSET_BYTES: u64 = 8;
@@ -50,6 +51,9 @@ pub(super) struct LogState {
     pub(super) gap_count: u64,
     /// What looks like the torn end of the log, unless a sound batch comes: the finding and what would have to be cut.
     pub(super) torn: Option<(usize, Cut)>,
+    /// Messages of formats v0 and v1, and the segment of the first.
+    pub(super) old_messages: u64,
+    pub(super) first_old: Option<PathBuf>,
     pub(super) batches: u64,
     pub(super) records: u64,
     pub(super) index_bytes: u64,
@@ -63,6 +67,8 @@ pub(super) struct SegmentCheck<'a> {
     times: Option<TimeIndexCheck>,
     /// The batch before was damaged: how many offsets it had is not known.
     after_damage: bool,
+    /// Messages of an old format: their indexes go by other rules, and nobody here goes by them.
+    has_old: bool,
 }
 
 impl<'a> SegmentCheck<'a> {
@@ -75,6 +81,7 @@ impl<'a> SegmentCheck<'a> {
             offsets: OffsetIndexCheck::open(place.disk, &path(FileKind::OffsetIndex), base_offset, trusted_below)?,
             times: TimeIndexCheck::open(place.disk, &path(FileKind::TimeIndex), base_offset, trusted_below)?,
             after_damage: false,
+            has_old: false,
         };
         log.replay.begin_segment();
         let end_before = log.end_offset;
@@ -88,6 +95,7 @@ impl<'a> SegmentCheck<'a> {
         let mut told = 0;
         while let Some(step) = walk.next(log.end_offset)? {
             match step {
+                Step::Old(message) => self.on_old_message(&message, log),
                 Step::Damaged(stretch) => self.on_damage(&stretch, file.size_bytes()?, log)?,
                 Step::Sound(batch) => {
                     if let Some(batch) = self.place_batch(batch, &walk, log)? {
@@ -100,6 +108,26 @@ impl<'a> SegmentCheck<'a> {
             told = position;
         }
         Ok(())
+    }
+
+    /// Its checksum is right, and more is not known of it: its records are not looked at.
+    fn on_old_message(&mut self, message: &OldMessage, log: &mut LogState) {
+        let (offset, expected) = (message.offset, log.end_offset);
+        if offset < expected || relative_offset(self.place.base_offset, offset).is_none() {
+            let what = format!("a message of offset {offset}, where {expected} or a later one should follow");
+            let finding = Finding::new(Level::Damage, Kind::BatchOrder, &self.log_path, what);
+            log.findings.push(finding.at(message.position, OFFSET_BYTES).offset(expected));
+        } else {
+            log.end_offset = offset + 1;
+        }
+        if let Some((place, _)) = log.torn.take() {
+            log.findings.raise(place);
+        }
+        (self.has_old, self.after_damage) = (true, false);
+        log.first_old.get_or_insert_with(|| self.log_path.clone());
+        log.old_messages += 1;
+        log.batches += 1;
+        log.replay.is_exact = false;
     }
 
     fn on_damage(&mut self, stretch: &Stretch, file_bytes: u64, log: &mut LogState) -> io::Result<()> {
@@ -218,6 +246,14 @@ impl<'a> SegmentCheck<'a> {
     fn check_indexes(&mut self, end_before: Offset, log: &mut LogState) -> io::Result<()> {
         let SegmentPlace { disk, folder, base_offset, trusted_below, .. } = self.place;
         let path = |kind: FileKind| folder.join(kind.file_name(base_offset));
+        if self.has_old {
+            let sizes = [
+                self.offsets.as_ref().map(OffsetIndexCheck::size_bytes),
+                self.times.as_ref().map(TimeIndexCheck::size_bytes),
+            ];
+            log.index_bytes += sizes.into_iter().flatten().sum::<u64>();
+            return Ok(());
+        }
         // A crash may have taken what was written to them since the last checkpoint.
         let may_be_torn = log.end_offset >= trusted_below;
         let is_empty = log.end_offset == end_before;

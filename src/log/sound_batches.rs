@@ -1,18 +1,49 @@
 //! Reading batches where nothing is known to be one: every length is checked, every checksum compared.
+//!
+//! Kafka before 0.11 wrote messages of formats v0 and v1, which lie in old logs still. They are told from damage, and
+//! nothing of them is ever cut or served:
+//!
+//! ```text
+//!  0        8        12       16    17     18            26
+//!  ┌────────┬────────┬────────┬─────┬──────┬─ ─ ─ ─ ─ ─ ─┬────────┬─────┬────────┬───────
+//!  │ offset │ size   │ crc    │ 0,1 │ attr │ v1: timest. │ length │ key │ length │ value
+//!  └────────┴────────┴────────┴─────┴──────┴─ ─ ─ ─ ─ ─ ─┴────────┴─────┴────────┴───────
+//!   big-endian; `size` counts from offset 12; the CRC-32 (zlib's) covers everything from the magic byte on; the value
+//!   of a compressed message is a set of messages, of which it has the offset of the last
+//! ```
 
 use std::borrow::Cow;
 use std::io;
 
 use super::batch_scan::{self, PlacedBatch, corrupt};
+use crate::ids::Offset;
 use crate::io::DiskFile;
 use crate::protocol::batch::{BatchError, BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES};
 
 /// The window of recovery.
 const WINDOW_BYTES: usize = 1 << 20;
 /// Offset, size, checksum, magic, attributes, lengths of key and value: the least that a message of v0 has.
-const OLD_HEADER_BYTES: usize = LOG_OVERHEAD_BYTES + 14;
+pub(crate) const OLD_HEADER_BYTES: usize = LOG_OVERHEAD_BYTES + 14;
+/// From here on the checksum covers a message of an old format.
+const OLD_CHECKED_FROM: usize = LOG_OVERHEAD_BYTES + 4;
 /// From here on the checksum covers a batch: behind base offset, length, epoch, magic and the checksum itself.
 const CHECKED_FROM: usize = LOG_OVERHEAD_BYTES + 9;
+
+/// A whole message of format v0 or v1, its checksum right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OldMessage {
+    pub(crate) position: u64,
+    pub(crate) size_bytes: u64,
+    /// Of the last record, where it is compressed.
+    pub(crate) offset: Offset,
+    pub(crate) magic: i8,
+}
+
+impl OldMessage {
+    pub(crate) fn end_position(&self) -> u64 {
+        self.position + self.size_bytes
+    }
+}
 
 /// The whole batches with the right checksum from a position on, up to the first that is none.
 pub(crate) struct SoundBatches<'a> {
@@ -31,7 +62,7 @@ impl<'a> SoundBatches<'a> {
     }
 
     /// As [`Self::new`], with this much of the file read at a time.
-    pub(super) fn with_window(file: &'a dyn DiskFile, position: u64, end: u64, window_bytes: usize) -> Self {
+    pub(crate) fn with_window(file: &'a dyn DiskFile, position: u64, end: u64, window_bytes: usize) -> Self {
         let window_bytes = window_bytes.max(HEADER_BYTES);
         Self { file, position, end, window_bytes, window: Vec::new(), window_at: position }
     }
@@ -49,7 +80,10 @@ impl<'a> SoundBatches<'a> {
             return Ok(None);
         }
         let header = match BatchHeader::read(self.bytes(HEADER_BYTES)?) {
-            Err(BatchError::Magic(magic)) if self.is_old_message()? => {
+            Err(error @ BatchError::Magic(magic)) => {
+                if self.old_message()?.is_none() {
+                    return Err(corrupt(error));
+                }
                 let reason = format!("a sound message of format v{magic}, which is not served");
                 return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
             }
@@ -62,7 +96,9 @@ impl<'a> SoundBatches<'a> {
         let computed = if size_bytes <= self.window_bytes {
             crc32c::crc32c(self.bytes(size_bytes)?.get(CHECKED_FROM..).unwrap_or_default())
         } else {
-            self.checksum_in_parts(size_bytes)?
+            let mut computed = 0;
+            self.read_in_parts(CHECKED_FROM, size_bytes, |part| computed = crc32c::crc32c_append(computed, part))?;
+            computed
         };
         if computed != header.crc {
             return Err(corrupt(BatchError::Crc { stored: header.crc, computed }));
@@ -81,19 +117,25 @@ impl<'a> SoundBatches<'a> {
         }
     }
 
-    /// Whether a whole message of format v0 or v1 lies at the position, checksum and all: that is no damage, and nothing
-    /// to be cut.
-    fn is_old_message(&mut self) -> io::Result<bool> {
-        let &[.., s0, s1, s2, s3, c0, c1, c2, c3] = self.bytes(LOG_OVERHEAD_BYTES + 4)? else { return Ok(false) };
+    /// The whole message of format v0 or v1 at the position, if there is one: that is no damage, and nothing to be cut.
+    pub(crate) fn old_message(&mut self) -> io::Result<Option<OldMessage>> {
+        let (position, left) = (self.position, self.end.saturating_sub(self.position));
+        let &[o0, o1, o2, o3, o4, o5, o6, o7, s0, s1, s2, s3, c0, c1, c2, c3, magic] =
+            self.bytes(OLD_CHECKED_FROM + 1)?
+        else {
+            return Ok(None);
+        };
+        let offset = Offset(i64::from_be_bytes([o0, o1, o2, o3, o4, o5, o6, o7]));
         let (size, crc) = (i32::from_be_bytes([s0, s1, s2, s3]), u32::from_be_bytes([c0, c1, c2, c3]));
         let size = LOG_OVERHEAD_BYTES + usize::try_from(size).unwrap_or(0);
-        if !(OLD_HEADER_BYTES..=self.window_bytes).contains(&size) {
-            return Ok(false);
+        let is_possible = matches!(magic, 0 | 1) && size >= OLD_HEADER_BYTES && size as u64 <= left;
+        if !is_possible {
+            return Ok(None);
         }
-        let message = self.bytes(size)?;
         let mut computed = flate2::Crc::new();
-        computed.update(message.get(LOG_OVERHEAD_BYTES + 4..).unwrap_or_default());
-        Ok(message.len() == size && computed.sum() == crc)
+        self.read_in_parts(OLD_CHECKED_FROM, size, |part| computed.update(part))?;
+        let message = OldMessage { position, size_bytes: size as u64, offset, magic: magic as i8 };
+        Ok((computed.sum() == crc).then_some(message))
     }
 
     /// Undoes the last step: its batch is sound, but has no business here.
@@ -121,19 +163,19 @@ impl<'a> SoundBatches<'a> {
         Ok(&self.window[at..self.window.len().min(at + wanted)])
     }
 
-    /// The checksum of a batch that is larger than the window.
-    fn checksum_in_parts(&self, size_bytes: usize) -> io::Result<u32> {
-        let mut part = vec![0; self.window_bytes];
-        let (mut crc, mut at) = (0, CHECKED_FROM);
-        while at < size_bytes {
-            let wanted = (size_bytes - at).min(self.window_bytes);
+    /// Shows what lies at the position, without more than a window of it in memory.
+    fn read_in_parts(&self, from: usize, to: usize, mut show: impl FnMut(&[u8])) -> io::Result<()> {
+        let mut part = vec![0; self.window_bytes.min(to - from)];
+        let mut at = from;
+        while at < to {
+            let wanted = (to - at).min(part.len());
             if self.file.read_at(&mut part[..wanted], self.position + at as u64)? < wanted {
-                return Err(corrupt(BatchError::Truncated { needed: size_bytes, available: at }));
+                return Err(corrupt(BatchError::Truncated { needed: to, available: at }));
             }
-            crc = crc32c::crc32c_append(crc, &part[..wanted]);
+            show(&part[..wanted]);
             at += wanted;
         }
-        Ok(crc)
+        Ok(())
     }
 }
 
@@ -145,6 +187,7 @@ mod tests {
     use super::*;
     use crate::io::sim::SimDisk;
     use crate::io::{Disk, OpenMode};
+    use crate::log::testing::old_message;
 
     /// What reading the bytes from their beginning ends with.
     fn outcome(bytes: &[u8]) -> io::Result<Option<PlacedBatch>> {
@@ -155,33 +198,25 @@ mod tests {
         SoundBatches::new(&*file, 0, bytes.len() as u64).next()
     }
 
-    /// A message with a key and a value, as Kafka 0.8 to 0.10 wrote them.
-    fn old_message(magic: u8) -> Vec<u8> {
-        let mut covered = vec![magic, 0];
-        if magic == 1 {
-            covered.extend(1_500_000_000_000_i64.to_be_bytes());
-        }
-        covered.extend([0, 0, 0, 1, b'k', 0, 0, 0, 1, b'v']);
-        let mut crc = flate2::Crc::new();
-        crc.update(&covered);
-        let mut message = 7_i64.to_be_bytes().to_vec();
-        message.extend((covered.len() as i32 + 4).to_be_bytes());
-        message.extend(crc.sum().to_be_bytes());
-        message.extend(covered);
-        message
-    }
-
     #[test]
     fn a_sound_message_of_an_old_format_is_no_damage() {
         for magic in [0, 1] {
-            let mut message = old_message(magic);
+            let mut message = old_message(magic, 7, b"v");
             assert_eq!(outcome(&message).unwrap_err().kind(), io::ErrorKind::Unsupported);
             message.extend([0; 100]);
             assert_eq!(outcome(&message).unwrap_err().kind(), io::ErrorKind::Unsupported);
             message[20] ^= 1;
             assert_eq!(outcome(&message).unwrap_err().kind(), io::ErrorKind::InvalidData, "damaged");
-            assert_eq!(outcome(&old_message(magic)[..25]).unwrap_err().kind(), io::ErrorKind::InvalidData, "cut");
+            assert_eq!(
+                outcome(&old_message(magic, 7, b"v")[..25]).unwrap_err().kind(),
+                io::ErrorKind::InvalidData,
+                "cut"
+            );
         }
         assert_eq!(outcome(&[0; 4096]).unwrap_err().kind(), io::ErrorKind::InvalidData, "zeros");
+        // Compressed ones were as large as any batch.
+        let large = old_message(1, 7, &vec![b'v'; WINDOW_BYTES + 1]);
+        assert_eq!(outcome(&large).unwrap_err().kind(), io::ErrorKind::Unsupported);
+        assert_eq!(outcome(&large[..large.len() - 1]).unwrap_err().kind(), io::ErrorKind::InvalidData, "cut");
     }
 }

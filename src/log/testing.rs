@@ -78,3 +78,18 @@ pub(crate) fn read_bytes(log: &PartitionLog, from: i64, max_bytes: usize, min_on
     assert_eq!(slice.file.read_at(&mut bytes, slice.position).unwrap(), bytes.len());
     bytes
 }
+
+/// A message with the key `k`, as Kafka 0.8 (v0) to 0.10 (v1) wrote them.
+pub(crate) fn old_message(magic: u8, offset: i64, value: &[u8]) -> Vec<u8> {
+    let mut covered = vec![magic, 0];
+    if magic == 1 {
+        covered.extend(NOW_MS.to_be_bytes());
+    }
+    covered.extend([0, 0, 0, 1, b'k']);
+    covered.extend((value.len() as i32).to_be_bytes());
+    covered.extend(value);
+    let mut crc = flate2::Crc::new();
+    crc.update(&covered);
+    let size = covered.len() as i32 + 4;
+    [&offset.to_be_bytes()[..], &size.to_be_bytes(), &crc.sum().to_be_bytes(), &covered].concat()
+}

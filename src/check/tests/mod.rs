@@ -2,6 +2,7 @@
 
 mod crashes;
 mod flips;
+mod old_formats;
 mod repairs;
 mod scrubs;
 
