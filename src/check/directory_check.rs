@@ -250,7 +250,7 @@ impl DirectoryFacts {
                 let what = format!("recovery point {point} after a clean stop, where the log ends with {end}");
                 tell(RECOVERY_POINT_CHECKPOINT, Level::Damage, what);
             }
-            None if self.was_clean && end > Offset::ZERO => {
+            None if self.was_clean && end > Offset::ZERO && facts.place.is_served => {
                 let what = format!("{partition} is not named after a clean stop");
                 tell(RECOVERY_POINT_CHECKPOINT, Level::Damage, what);
             }

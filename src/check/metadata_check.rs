@@ -33,6 +33,8 @@ pub(super) struct TopicFacts {
     /// `None`: it does not know the topic.
     pub(super) id: Option<TopicId>,
     pub(super) compaction: Compaction,
+    /// This node has a replica of the partition.
+    pub(super) is_served: bool,
 }
 
 impl Metadata {
@@ -64,14 +66,20 @@ impl Metadata {
 
     pub(super) fn topic(&self, partition: &TopicPartition, config: &BrokerConfig) -> TopicFacts {
         let Some(topic) = self.image.topic(&partition.topic) else {
-            return TopicFacts { id: None, compaction: by_name(&partition.topic) };
+            return TopicFacts { id: None, compaction: by_name(&partition.topic), is_served: false };
         };
         let is_compacted = self.log_config(partition, config).cleanup_policy.compact
             || by_name(&partition.topic) == Compaction::Applied;
         TopicFacts {
             id: Some(topic.id),
             compaction: if is_compacted { Compaction::Applied } else { Compaction::Never },
+            is_served: self.is_served(partition),
         }
+    }
+
+    fn is_served(&self, partition: &TopicPartition) -> bool {
+        let Some(node_id) = self.node_id else { return true };
+        self.image.partition(partition).is_some_and(|partition| partition.replicas.contains(&node_id))
     }
 
     /// What the partition's log goes by.

@@ -146,6 +146,7 @@ impl Check<'_> {
                     compaction: topic
                         .map_or_else(|| metadata_check::by_name(&partition.topic), |topic| topic.compaction),
                     topic_id: topic.and_then(|topic| topic.id),
+                    is_served: topic.is_none_or(|topic| topic.is_served),
                 };
                 places.push((at, place));
             }

@@ -40,6 +40,8 @@ pub(super) struct PartitionPlace {
     pub(super) log_start_offset: Offset,
     pub(super) compaction: Compaction,
     pub(super) topic_id: Option<TopicId>,
+    /// As far as is known. One that was left behind when a Kafka's directory was taken over is named in no checkpoint.
+    pub(super) is_served: bool,
 }
 
 /// What a partition's folder holds.

@@ -177,7 +177,8 @@ impl<'a> Repair<'a> {
                 None => continue,
             };
             let mut after = before.clone();
-            for (facts, (first, end)) in ends.iter().filter(|(facts, _)| !facts.plan.is_old_format) {
+            let is_ours = |facts: &PartitionFacts| facts.place.is_served && !facts.plan.is_old_format;
+            for (facts, (first, end)) in ends.iter().filter(|(facts, _)| is_ours(facts)) {
                 let was_cut = cut_of(facts).is_some();
                 hold(name, &mut after, &facts.place.partition, (*first, *end), directory.was_clean || was_cut);
             }
