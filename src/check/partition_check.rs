@@ -8,12 +8,12 @@ use std::sync::atomic::AtomicU64;
 use super::Compaction;
 use super::epoch_check::EpochCheck;
 use super::finding::{Finding, Findings, Kind, Level};
-use super::mend::Plan;
+use super::mend::{Cut, Plan};
 use super::segment_check::{LogState, SegmentCheck, SegmentPlace};
 use super::text_check::TextFile;
 use super::txn_check::TxnReplay;
 use crate::ids::{Offset, TopicId, TopicPartition};
-use crate::io::{Disk, EntryKind, TEMPORARY_SUFFIX};
+use crate::io::{Disk, EntryKind, OpenMode, TEMPORARY_SUFFIX};
 use crate::log::directory::{CLEANED_SUFFIX, DELETED_SUFFIX, FileKind, SWAP_SUFFIX};
 use crate::log::leader_epochs::{self, LEADER_EPOCH_CHECKPOINT, LeaderEpochs};
 use crate::log::partition_metadata::{self, PARTITION_METADATA_FILE};
@@ -111,7 +111,7 @@ impl PartitionPlace {
         };
         let bases: Vec<_> = names.base_offsets.iter().copied().collect();
         for (at, &base_offset) in bases.iter().enumerate() {
-            self.check_base(base_offset, &mut log);
+            self.check_base(disk, &bases[..=at], &mut log)?;
             let place = SegmentPlace {
                 disk,
                 folder: &self.folder,
@@ -227,20 +227,50 @@ impl PartitionPlace {
         log.plan = Plan { write_topic_id, is_old_format: true, ..Plan::default() };
     }
 
-    /// A segment is named after the first offset that it may hold.
-    fn check_base(&self, base_offset: Offset, log: &mut LogState) {
-        let path = self.folder.join(FileKind::Log.file_name(base_offset));
+    /// The last segment is named after the first offset that it may hold.
+    fn check_base(&self, disk: &dyn Disk, bases: &[Offset], log: &mut LogState) -> io::Result<()> {
+        let Some((&base_offset, before)) = bases.split_last() else { return Ok(()) };
         let end = log.end_offset;
+        let path = |base: Offset| self.folder.join(FileKind::Log.file_name(base));
         if base_offset > end && log.plan.cut.is_none() {
             log.gap_count += 1;
-            log.gaps.push((path, 0, end, base_offset));
+            log.gaps.push((path(base_offset), 0, end, base_offset));
             log.replay.is_exact = false;
         } else if base_offset < end {
             let what = format!("it begins with {base_offset}, where the segment before ends with {end}");
             let level = if base_offset < self.trusted_below() { Level::Damage } else { Level::Crash };
-            log.findings.push(Finding::new(level, Kind::BatchOrder, &path, what).at(0, 0).offset(base_offset));
+            let finding = Finding::new(level, Kind::BatchOrder, &path(base_offset), what);
+            log.findings.push(finding.at(0, 0).offset(base_offset));
+            if level == Level::Damage {
+                self.remove_overlap(disk, base_offset, before, log)?;
+            }
         }
         log.end_offset = end.max(base_offset);
+        Ok(())
+    }
+
+    /// Nothing is lost where the segment is empty; else the log ends before it.
+    fn remove_overlap(
+        &self,
+        disk: &dyn Disk,
+        base_offset: Offset,
+        before: &[Offset],
+        log: &mut LogState,
+    ) -> io::Result<()> {
+        let size_bytes =
+            |base| disk.open(&self.folder.join(FileKind::Log.file_name(base)), OpenMode::Read)?.size_bytes();
+        if size_bytes(base_offset)? == 0 {
+            log.plan.rebuild(FileKind::Log, base_offset);
+            return Ok(());
+        }
+        let is_kept = |base: &&Offset| !log.plan.rebuild.contains(&(FileKind::Log, **base));
+        if let Some(&segment) = before.iter().rev().find(is_kept)
+            && log.plan.cut.is_none()
+        {
+            let (position, offset) = (size_bytes(segment)?, log.end_offset);
+            log.plan.cut = Some(Cut { segment, position, offset, batches_behind: 0, records_behind: 0 });
+        }
+        Ok(())
     }
 
     fn tell_gaps(&self, log: &mut LogState) {

@@ -107,6 +107,12 @@ impl<'a> Repair<'a> {
         }
         for (kind, offset) in &plan.rebuild {
             disk.remove_file(&place.folder.join(kind.file_name(*offset)))?;
+            if *kind == FileKind::Log {
+                // Recovery removes them too where there is no log, but only where it was no clean stop.
+                for index in FileKind::OF_SEGMENT {
+                    disk.remove_file(&place.folder.join(index.file_name(*offset)))?;
+                }
+            }
             if *kind == FileKind::TxnIndex {
                 // A segment may well have none: what makes recovery look is an offset index that is missing.
                 disk.remove_file(&place.folder.join(FileKind::OffsetIndex.file_name(*offset)))?;
@@ -259,7 +265,8 @@ fn steps_of(facts: &PartitionFacts) -> Vec<String> {
         (None, None) => {}
     }
     for (kind, offset) in &plan.rebuild {
-        steps.push(format!("{partition}: {} is removed and built anew", kind.file_name(*offset)));
+        let how = if *kind == FileKind::Log { "is empty and goes" } else { "is removed and built anew" };
+        steps.push(format!("{partition}: {} {how}", kind.file_name(*offset)));
     }
     if plan.rebuild_epochs {
         steps.push(format!("{partition}: {LEADER_EPOCH_CHECKPOINT} is built anew from the log"));
