@@ -1,6 +1,7 @@
 //! New logs.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,15 +10,16 @@ use super::super::checkpoints::{
     CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT,
     REPLICATION_OFFSET_CHECKPOINT,
 };
-use super::super::directory::PartitionDirectory;
+use super::super::directory::{FileKind, PartitionDirectory};
 use super::super::partition_log::PartitionLog;
 use super::super::partition_metadata::{self, PARTITION_METADATA_FILE};
 use super::super::producer_state::ProducerStateConfig;
 use super::super::recovery::{self, LoadRequest};
+use super::deletion::renamed_folder;
 use super::{Directory, Hosted, LogManager, LogManagerError};
 use crate::config::LogConfig;
 use crate::ids::{DirectoryId, Offset, TopicId, TopicPartition};
-use crate::io::OpenMode;
+use crate::io::{Disk, OpenMode};
 
 /// Which log is wanted.
 #[derive(Clone, Debug)]
@@ -121,6 +123,7 @@ impl LogManager {
         self.forget_offsets(at, &new.topic_partition)?;
         let disk = directory.base.disk();
         let path = directory.path().join(folder);
+        self.make_way(directory, &path, new)?;
         disk.create_directory(&path).map_err(FileError::io(&path))?;
         let folder = PartitionDirectory::new(Arc::clone(disk), path.clone());
         directory.write_topic_id(&folder, new.topic_id)?;
@@ -141,6 +144,29 @@ impl LogManager {
             now_ms: self.clock.now_ms(),
         });
         Ok(loaded.map_err(FileError::io(&path))?.log)
+    }
+
+    /// A folder of that name may be of a topic that is no more, and that was never served here: its records must not come
+    /// back as the new topic's. It is set aside.
+    fn make_way(&self, directory: &Directory, path: &Path, new: &NewLog) -> Result<(), FileError> {
+        let disk = &**directory.base.disk();
+        if !disk.exists(path) {
+            return Ok(());
+        }
+        let is_ours = match partition_metadata::read(disk, path) {
+            Ok(Some(found)) => found == new.topic_id,
+            // A creation that failed half way has come to no records.
+            Ok(None) | Err(FileError::Text { .. }) => !has_records(disk, path).map_err(FileError::io(path))?,
+            Err(error) => return Err(error),
+        };
+        if is_ours {
+            return Ok(());
+        }
+        let aside = renamed_folder(&new.topic_partition, (self.options.new_uuid)().simple(), "stray");
+        let aside = directory.path().join(aside);
+        disk.rename(path, &aside).map_err(FileError::io(path))?;
+        tracing::warn!(path = %aside.display(), "the folder belongs to another topic of that name and is set aside");
+        disk.sync_directory(directory.path()).map_err(FileError::io(path))
     }
 
     /// The checkpoints may still speak of a log of this name that was deleted. After a crash they would be taken for
@@ -164,6 +190,11 @@ impl LogManager {
         }
         Ok(())
     }
+}
+
+fn has_records(disk: &dyn Disk, folder: &Path) -> io::Result<bool> {
+    let is_log = |name: &str| matches!(FileKind::parse(name), Some((FileKind::Log, _)));
+    Ok(disk.list(folder)?.iter().any(|entry| entry.size_bytes > 0 && is_log(&entry.name)))
 }
 
 impl Directory {

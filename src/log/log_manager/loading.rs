@@ -177,6 +177,10 @@ impl LogManager {
                         let (partition, is_future) = (partition.clone(), *is_future);
                         loaded.push(LoadedFolder { partition, hosted, truncated_bytes, is_future });
                     }
+                    // Of a topic that was not taken over: nothing is wrong with the device.
+                    Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                        tracing::warn!(folder = folder.name, %error, "folder is left alone");
+                    }
                     Err(error) => {
                         next.store(folders.len(), Ordering::Relaxed);
                         return Err(io::Error::new(error.kind(), format!("{}: {error}", folder.name)));

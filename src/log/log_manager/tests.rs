@@ -13,7 +13,7 @@ use crate::ids::{BrokerId, Offset, ProducerEpoch, ProducerId};
 use crate::io::sim::{SimDisk, SimFault, SimOperation};
 use crate::io::{Disk, OpenMode};
 use crate::log::log_directory::LogDirectories;
-use crate::log::testing::{append, batch};
+use crate::log::testing::{append, batch, old_message};
 use crate::protocol::records::{NewRecord, RecordBatchBuilder};
 use crate::time::ManualClock;
 
@@ -271,6 +271,48 @@ fn strays_are_kept_out_of_the_way() {
     manager.delete_expired_files(i64::MAX);
     assert!(manager.partitions().is_empty());
     assert_eq!(fixture.folders("a"), [stray]);
+}
+
+#[test]
+fn a_folder_of_another_topic_is_no_beginning_of_a_new_one() {
+    let stray = "topic-0.00000000000000000000000000000007-stray";
+    for (metadata, log, is_set_aside) in [
+        (Some("version: 0\ntopic_id: cJxEX1nhTAyKBCrSuMaHEw"), &b""[..], true),
+        (None, &b"records"[..], true),
+        (None, b"", false),
+        (Some("version: 0\ntop"), b"", false),
+    ] {
+        let fixture = Fixture::new();
+        let manager = fixture.start();
+        let folder = Path::new("a/topic-0");
+        fixture.disk.create_directory(folder).unwrap();
+        fixture.disk.write_atomically(&folder.join("00000000000000000000.log"), log).unwrap();
+        if let Some(metadata) = metadata {
+            fixture.disk.write_atomically(&folder.join("partition.metadata"), metadata.as_bytes()).unwrap();
+        }
+        assert_eq!(fixture.create(&manager, 0).log_end_offset(), Offset(0));
+        assert_eq!(fixture.folders("a").contains(&stray.to_owned()), is_set_aside, "{metadata:?}");
+        if is_set_aside {
+            assert_eq!(fixture.text(&format!("a/{stray}/00000000000000000000.log")).as_bytes(), log);
+        }
+    }
+}
+
+/// It belongs to a topic that was not taken over; the others are served.
+#[test]
+fn a_log_of_an_old_format_is_left_alone() {
+    let fixture = Fixture::new();
+    let manager = fixture.start();
+    fixture.written(&manager, 0, 1);
+    drop(manager);
+    fixture.disk.kill();
+    let (folder, message) = (Path::new("a/topic-1"), old_message(1, 0, b"v"));
+    fixture.disk.create_directory(folder).unwrap();
+    fixture.disk.write_atomically(&folder.join("00000000000000000000.log"), &message).unwrap();
+    let manager = fixture.start();
+    assert_eq!(manager.partitions().len(), 1);
+    assert_eq!(*fixture.offline.lock(), Vec::<String>::new());
+    assert_eq!(fixture.disk.read(&folder.join("00000000000000000000.log"), 1000).unwrap(), message);
 }
 
 #[test]
