@@ -10,12 +10,15 @@ use bytes::Bytes;
 
 use super::metadata_records::{AclRecord, ScramRecord, TokenRecord};
 use super::plan::{Plan, PlannedTopic};
+use super::transactions::TRANSACTION_STATE_TOPIC;
 use crate::ids::BrokerId;
 use crate::metadata::keys::{Key, Keys};
 use crate::metadata::store::{
     MAX_TXN_BYTES, MAX_TXN_OPERATIONS, MetadataStore, Operation, Revision, StoreError, Txn,
 };
-use crate::metadata::values::{self, AclValue, PartitionValue, ProducerIdsValue, ScramValue, TokenValue, TopicValue};
+use crate::metadata::values::{
+    self, AclValue, OpenTransactionsValue, PartitionValue, ProducerIdsValue, ScramValue, TokenValue, TopicValue,
+};
 use crate::metadata::{LeaderRecoveryState, PartitionImage};
 
 /// Empties the store and fills it with what the plan says; how many keys.
@@ -51,6 +54,8 @@ fn entries(node: BrokerId, plan: &Plan) -> impl Iterator<Item = (Key, Bytes)> {
         plan.configs.iter().map(|(resource, settings)| (Key::Config(resource.clone()), values::encode(settings)));
     let quotas = plan.quotas.iter().map(|(entity, limits)| (Key::Quota(entity.clone()), values::encode(limits)));
     let producer_ids = ProducerIdsValue { next: plan.next_producer_id };
+    let had_transactions = plan.topics.iter().any(|topic| topic.name == TRANSACTION_STATE_TOPIC);
+    let open = had_transactions.then(|| (Key::OpenTransactions, values::encode(&OpenTransactionsValue {})));
     partitions
         .chain(topics)
         .chain(configs)
@@ -59,6 +64,7 @@ fn entries(node: BrokerId, plan: &Plan) -> impl Iterator<Item = (Key, Bytes)> {
         .chain(plan.acls.iter().map(acl))
         .chain(plan.tokens.iter().map(token))
         .chain(std::iter::once((Key::ProducerIds, values::encode(&producer_ids))))
+        .chain(open)
 }
 
 fn partitions(node: BrokerId, topic: &PlannedTopic) -> impl Iterator<Item = (Key, Bytes)> {
@@ -134,6 +140,7 @@ mod tests {
 
     use super::*;
     use crate::adopt::plan::PlannedPartition;
+    use crate::adopt::transactions;
     use crate::ids::{DirectoryId, LeaderEpoch, TopicId};
     use crate::metadata::store::range_all;
     use crate::metadata::{MemoryStore, MetadataImage};
@@ -188,5 +195,18 @@ mod tests {
             assert!(topic.partition(11).unwrap().replicas.is_empty(), "known by number only");
             assert!(image.topic("half").is_none());
         }
+    }
+
+    #[tokio::test]
+    async fn open_transactions_are_to_be_ended_until_they_are() {
+        let (store, keys) = (MemoryStore::new(ManualClock::at(0)), Keys::new("test"));
+        write(&store, &keys, BrokerId(1), &plan()).await.unwrap();
+        assert!(!transactions::are_open(&store, &keys).await.unwrap(), "there were no transactions");
+        let mut plan = plan();
+        plan.topics[0].name = TRANSACTION_STATE_TOPIC.to_owned();
+        write(&store, &keys, BrokerId(1), &plan).await.unwrap();
+        assert!(transactions::are_open(&store, &keys).await.unwrap());
+        transactions::have_ended(&store, &keys).await.unwrap();
+        assert!(!transactions::are_open(&store, &keys).await.unwrap());
     }
 }

@@ -3,18 +3,25 @@
 //! What was decided is carried out: a prepared commit is committed, a prepared abort aborted. What was going on is
 //! aborted, with the producer's next epoch, so that it can't go on. Markers go to the partitions first and the outcome to
 //! `__transaction_state` last: whatever a crash leaves open is ended by the next start, and a marker that is written twice
-//! changes nothing.
+//! changes nothing. That they are to be ended is a key in the metadata, which goes once they are: transactions that come
+//! later are no business of the adoption's.
+//!
+//! ```text
+//!  key     version 0 │ transactional id
+//!  value   version 0, 1 │ producer id │ epoch │ timeout │ status │ partitions by topic │ last update │ start │ tags (1)
+//!  status  0 empty  1 ongoing  2 prepare commit  3 prepare abort  4, 5 complete  6 dead  7 prepare epoch fence
+//! ```
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tracing::{info, warn};
 
-use crate::coordinator::record_codec::{
-    Field, Reader, RecordError, RecordValue, Writer, decode_value, encode_value, schema,
-};
+use crate::coordinator::record_codec::{Field, Reader, RecordError, RecordValue, Writer, records, schema};
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition};
 use crate::log::errors::{AppendError, ReadError};
+use crate::metadata::keys::{Key, Keys};
+use crate::metadata::store::{MetadataStore, Operation, RangeRequest, StoreError, Txn};
 use crate::protocol::batch::BatchHeader;
 use crate::protocol::records::{
     BatchRecords, EndTransactionMarker, NewRecord, RecordBatchBuilder, RecordsError, TransactionOutcome,
@@ -34,6 +41,21 @@ const PREPARE_ABORT: i8 = 3;
 const COMPLETE_COMMIT: i8 = 4;
 const COMPLETE_ABORT: i8 = 5;
 const PREPARE_EPOCH_FENCE: i8 = 7;
+
+records! {
+    /// One record of `__transaction_state`: a key and a value, or a tombstone.
+    pub enum TransactionRecord {
+        /// How it stands with a transactional id.
+        0 => State(TransactionKey, TransactionState),
+    }
+}
+
+schema! {
+    /// Whose transactions a record is about.
+    pub struct TransactionKey {
+        transactional_id: String,
+    }
+}
 
 schema! {
     /// Partitions that a transaction has written to.
@@ -139,14 +161,28 @@ enum TransactionError {
     Partition(#[from] PartitionError),
 }
 
-/// Ends what is open in the partitions of the topic that this broker leads. Blocks on files.
-pub fn end_open(replicas: &ReplicaManager, now_ms: TimestampMs) {
-    let Some(topic) = replicas.topic(TRANSACTION_STATE_TOPIC) else { return };
+/// Whether those that Kafka left open are to be ended yet.
+pub async fn are_open(store: &dyn MetadataStore, keys: &Keys) -> Result<bool, StoreError> {
+    Ok(!store.range(RangeRequest::key(keys.encode(&Key::OpenTransactions))).await?.kvs.is_empty())
+}
+
+/// None is open any more.
+pub async fn have_ended(store: &dyn MetadataStore, keys: &Keys) -> Result<(), StoreError> {
+    store.txn(Txn::of(vec![Operation::delete(keys.encode(&Key::OpenTransactions))])).await.map(drop)
+}
+
+/// Ends what is open in the partitions of the topic that this broker leads; says whether nothing is any more. Blocks on
+/// files.
+pub fn end_open(replicas: &ReplicaManager, now_ms: TimestampMs) -> bool {
+    let Some(topic) = replicas.topic(TRANSACTION_STATE_TOPIC) else { return true };
+    let mut have_ended = true;
     for states in topic.replicas().filter(|partition| partition.is_leader()) {
         if let Err(error) = end_open_in(replicas, states, now_ms) {
-            warn!(partition = %states.id, %error, "transactions that are open stay so");
+            warn!(partition = %states.id, %error, "transactions that are open stay so until the next start");
+            have_ended = false;
         }
     }
+    have_ended
 }
 
 fn end_open_in(replicas: &ReplicaManager, states: &Partition, now_ms: TimestampMs) -> Result<(), TransactionError> {
@@ -213,15 +249,12 @@ fn take_in(states: &mut BTreeMap<String, TransactionState>, mut bytes: &[u8]) ->
         bytes = bytes.get(header.size_bytes()..).unwrap_or_default();
         for record in batch.walk() {
             let record = record.map_err(RecordsError::from)?;
-            let mut key = Reader::new(record.key.unwrap_or_default());
-            // The only type there is; others are a later version's, and are passed over as Kafka does.
-            if i16::take(&mut key)? != 0 {
-                continue;
-            }
-            let transactional_id = String::take(&mut key)?;
-            match record.value {
-                Some(value) => drop(states.insert(transactional_id, decode_value(0, value)?)),
-                None => drop(states.remove(&transactional_id)),
+            match TransactionRecord::decode(record.key.unwrap_or_default(), record.value) {
+                Ok(TransactionRecord::State(key, Some(state))) => drop(states.insert(key.transactional_id, state)),
+                Ok(TransactionRecord::State(key, None)) => drop(states.remove(&key.transactional_id)),
+                // A later version's, passed over as Kafka does.
+                Err(RecordError::UnknownType(_)) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -230,18 +263,17 @@ fn take_in(states: &mut BTreeMap<String, TransactionState>, mut bytes: &[u8]) ->
 
 /// A batch that says what became of a transaction.
 fn state_record(transactional_id: &str, state: &TransactionState, now_ms: TimestampMs) -> Bytes {
-    let mut key = Writer::default();
-    0_i16.put(&mut key);
-    transactional_id.to_owned().put(&mut key);
-    let (key, value) = (key.into_bytes(), encode_value(state, state.version()));
+    let key = TransactionKey { transactional_id: transactional_id.to_owned() };
+    let (key, value) = TransactionRecord::State(key, Some(state.clone())).encode();
     let mut batch = RecordBatchBuilder::new(Offset::ZERO);
-    batch.append(&NewRecord { timestamp_ms: now_ms, key: Some(&key), value: Some(&value), headers: &[] });
+    batch.append(&NewRecord { timestamp_ms: now_ms, key: Some(&key), value: value.as_deref(), headers: &[] });
     Bytes::from(batch.build().expect("one small uncompressed record makes a batch"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coordinator::record_codec::{decode_value, encode_value};
 
     fn state(status: i8) -> TransactionState {
         let partitions = vec![TransactionPartitions { topic: "orders".to_owned(), partitions: vec![0, 2] }];

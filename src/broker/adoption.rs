@@ -7,17 +7,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use super::cluster::Cluster;
 use super::{StartError, cluster};
 use crate::adopt::Adoption;
 use crate::adopt::note::{self, Wishes};
 use crate::adopt::report::Report;
 use crate::adopt::transactions;
+use crate::api::Services;
 use crate::config::BrokerConfig;
 use crate::io::{Disk, relieving_worker};
 use crate::log::first_write::FirstWrite;
 use crate::log::log_directory::LogDirectories;
-use crate::replication::ReplicaManager;
-use crate::time::Clock;
+use crate::metadata::StoreError;
 
 /// What stays behind is told line by line up to here, and counted from here on.
 const MAX_TOLD: usize = 20;
@@ -48,15 +49,20 @@ pub(super) fn begin(
     Ok(Some(Adopted { adoption, first_write }))
 }
 
-/// Ends the transactions that Kafka left open, as soon as something may be written.
-pub(super) fn end_open_transactions(
-    replicas: &Arc<ReplicaManager>,
+/// Ends the transactions that Kafka left open, as soon as something may be written; once they have ended, never again.
+pub(super) async fn end_open_transactions(
+    cluster: &Cluster,
+    services: &Services,
     first_write: Option<Arc<FirstWrite>>,
-    clock: &Arc<dyn Clock>,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
-) {
-    let (replicas, clock, shutdown) = (Arc::clone(replicas), Arc::clone(clock), shutdown.clone());
+) -> Result<(), StoreError> {
+    let (store, keys) = (Arc::clone(&cluster.store), cluster.keys.clone());
+    if !transactions::are_open(&*store, &keys).await? {
+        return Ok(());
+    }
+    let (replicas, clock) = (Arc::clone(&services.replicas), Arc::clone(&services.clock));
+    let shutdown = shutdown.clone();
     tasks.spawn(async move {
         if let Some(first_write) = first_write {
             tokio::select! {
@@ -65,10 +71,17 @@ pub(super) fn end_open_transactions(
             }
         }
         let ending = tokio::task::spawn_blocking(move || transactions::end_open(&replicas, clock.now_ms()));
-        if let Err(error) = ending.await {
-            warn!(%error, "open transactions stay open");
+        match ending.await {
+            Ok(true) => {
+                if let Err(error) = transactions::have_ended(&*store, &keys).await {
+                    warn!(%error, "open transactions have ended, and are looked for again at the next start");
+                }
+            }
+            Ok(false) => {}
+            Err(error) => warn!(%error, "open transactions stay open until the next start"),
         }
     });
+    Ok(())
 }
 
 fn tell(adoption: &Adoption) {

@@ -32,6 +32,8 @@ pub(super) struct Cluster {
     pub kind: &'static str,
     /// The metadata began with this start.
     pub is_new: bool,
+    pub store: Arc<dyn MetadataStore>,
+    pub keys: Keys,
     pub publisher: Arc<ImagePublisher>,
     pub controller: Arc<Controller>,
     adopted: Option<Arc<AdoptedStore>>,
@@ -61,8 +63,8 @@ impl Cluster {
         let id = bootstrap(&*store, &keys, formatted_for, &new_id, &features).await?;
         let publisher = ImagePublisher::start(Arc::clone(&store), keys.clone(), tasks, shutdown.clone()).await?;
         let controller = Controller::new(ControllerParts {
-            store,
-            keys,
+            store: Arc::clone(&store),
+            keys: keys.clone(),
             publisher: Arc::clone(&publisher),
             broker_id: config.node_id,
             defaults: TopicDefaults {
@@ -74,7 +76,7 @@ impl Cluster {
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         });
-        Ok(Self { id, kind, is_new, publisher, controller, adopted })
+        Ok(Self { id, kind, is_new, store, keys, publisher, controller, adopted })
     }
 
     /// From now on a change of the metadata is a first write to directories that were taken over.

@@ -231,7 +231,9 @@ impl Broker {
             config: Arc::clone(&config),
         });
         let first_write = adopted.map(|adopted| adopted.first_write);
-        adoption::end_open_transactions(&services.replicas, first_write, &clock, &background, &stop_background);
+        adoption::end_open_transactions(&cluster, &services, first_write, &background, &stop_background)
+            .await
+            .map_err(AdminError::from)?;
         placement::follow_places(&services.replicas, &cluster.controller, &background, &stop_background);
         let log_mover = LogMover::start(Arc::clone(&services.replicas), Arc::clone(&logs), Arc::clone(&clock))?;
         let scrubber = Scrubber::start(Arc::clone(&logs), Arc::clone(&clock))?;

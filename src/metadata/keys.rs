@@ -17,6 +17,7 @@
 //!                   tokens/<id>                    TokenValue: likewise
 //!                   producer_ids                   ProducerIdsValue
 //!                   features                       finalized levels: { "metadata.version": 30 }
+//!                   open_transactions              {}: those that Kafka left open are to be ended (see `adopt::transactions`)
 //! ```
 
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub enum Key {
     Token(Arc<str>),
     ProducerIds,
     Features,
+    OpenTransactions,
 }
 
 /// The keys of one cluster.
@@ -99,6 +101,7 @@ impl Keys {
             Key::Token(id) => format!("{prefix}tokens/{}", escape(id)),
             Key::ProducerIds => format!("{prefix}producer_ids"),
             Key::Features => format!("{prefix}features"),
+            Key::OpenTransactions => format!("{prefix}open_transactions"),
         })
     }
 
@@ -112,6 +115,7 @@ impl Keys {
                 "controller" => Some(Key::Controller),
                 "producer_ids" => Some(Key::ProducerIds),
                 "features" => Some(Key::Features),
+                "open_transactions" => Some(Key::OpenTransactions),
                 _ => None,
             };
         };
@@ -183,6 +187,7 @@ mod tests {
             Key::Token("t".into()),
             Key::ProducerIds,
             Key::Features,
+            Key::OpenTransactions,
         ] {
             let encoded = keys.encode(&key);
             assert!(keys.all().contains(&encoded));

@@ -38,6 +38,10 @@ pub struct ProducerIdsValue {
     pub next: i64,
 }
 
+/// `open_transactions`: that it is there says all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenTransactionsValue {}
+
 /// `acls/<id>`: an access control entry in the numbers of Kafka's protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AclValue {

@@ -80,8 +80,9 @@ impl MetadataImage {
                 Arc::make_mut(&mut self.quotas).insert(entity, quotas);
             }
             Key::Features => self.features = parse::<FeaturesValue>(kv)?,
-            // Blocks of ids are handed out by transactions alone; the others are kept for later.
-            Key::ProducerIds | Key::Acl(_) | Key::User(..) | Key::Token(_) => {}
+            // Blocks of ids are handed out by transactions alone, and what Kafka left open is looked for once; the others
+            // are kept for later.
+            Key::ProducerIds | Key::OpenTransactions | Key::Acl(_) | Key::User(..) | Key::Token(_) => {}
         }
         Ok(())
     }
@@ -106,7 +107,7 @@ impl MetadataImage {
                 Arc::make_mut(&mut self.quotas).remove(&entity);
             }
             Key::Features => self.features = FeaturesValue::new(),
-            Key::ProducerIds | Key::Acl(_) | Key::User(..) | Key::Token(_) => {}
+            Key::ProducerIds | Key::OpenTransactions | Key::Acl(_) | Key::User(..) | Key::Token(_) => {}
         }
     }
 
