@@ -152,7 +152,16 @@ fn find_metadata(
     let none = topic_configs::TopicConfigs::new();
     let configs = wishes.topic_configs.as_ref().unwrap_or(&none);
     let metadata = zookeeper::metadata(config.node_id, survey, configs, || TopicId(random_uuid()));
-    let mut notes = vec!["ZooKeeper is not asked: that this node was in sync is taken for granted".to_owned()];
+    let mut notes = vec![
+        "ZooKeeper is not asked: that this node was in sync is taken for granted".to_owned(),
+        "ZooKeeper had ACLs, SCRAM users, delegation tokens, quotas and settings of brokers: none is taken over"
+            .to_owned(),
+    ];
+    if directories.cluster_id().is_none() {
+        notes.push(
+            "ZooKeeper had the cluster's id, which before Kafka 2.4 is on no disk: it gets a new one".to_owned(),
+        );
+    }
     if wishes.topic_configs.is_none() {
         notes.push(
             "ZooKeeper had the topics' configurations: all topics have the defaults unless --adopt-configs names a file"

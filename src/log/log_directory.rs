@@ -72,8 +72,8 @@ pub struct LogDirectory {
     id: DirectoryId,
     health: Arc<DirectoryHealth>,
     cluster_id: Option<String>,
-    /// The version of its `meta.properties` as it was found; 0 is ZooKeeper's, or none.
-    meta_version: u32,
+    /// The version of its `meta.properties` as it was found, if there was one; 0 is ZooKeeper's.
+    meta_version: Option<u32>,
     /// `meta.properties` says all of this, in its present version.
     is_formatted: bool,
     clean_shutdown: Option<CleanShutdown>,
@@ -98,13 +98,15 @@ impl LogDirectory {
         }
         let lock = lock(&*disk, path)?;
         // The owner before may have written it between the first look and the lock.
-        let meta = MetaProperties::read(&*disk, path)?.unwrap_or_default();
+        let meta = MetaProperties::read(&*disk, path)?;
+        let meta_version = meta.as_ref().map(|meta| meta.version);
+        let meta = meta.unwrap_or_default();
         let clean_shutdown = clean_shutdown::read(&*disk, path).map_err(DirectoryError::io(path))?;
         Ok(Self {
             id: meta.directory_id.unwrap_or_else(|| DirectoryId(ids::random_uuid())),
             is_formatted: meta.version == 1 && meta.directory_id.is_some(),
             cluster_id: meta.cluster_id,
-            meta_version: meta.version,
+            meta_version,
             health: DirectoryHealth::new(path.to_path_buf(), on_offline),
             path: path.to_path_buf(),
             disk,
@@ -129,9 +131,9 @@ impl LogDirectory {
         &self.health
     }
 
-    /// Whether it was a broker's that ran with ZooKeeper.
+    /// Whether it was a broker's that ran with ZooKeeper. Before Kafka 2.4 such a directory names no cluster.
     pub fn is_zookeepers(&self) -> bool {
-        self.meta_version == 0 && self.cluster_id.is_some()
+        self.meta_version == Some(0)
     }
 
     /// The cluster it belongs to; `None` for a new one.
@@ -403,12 +405,16 @@ mod tests {
 
     #[test]
     fn zookeepers_directory_gets_a_directory_id() {
-        let disk = disk_with(&[("data/meta.properties", "version=0\nbroker.id=1\ncluster.id=old\n")]);
-        let mut directories = open(&disk, "data").unwrap();
-        directories.format("old").unwrap();
-        let meta = MetaProperties::read(&*disk, Path::new("data")).unwrap().unwrap();
-        assert_eq!((meta.version, meta.node_id), (1, Some(NODE)));
-        assert_eq!(meta.directory_id, Some(directories.online[0].id()));
+        for cluster in ["", "cluster.id=old\n"] {
+            let disk = disk_with(&[("data/meta.properties", &format!("version=0\nbroker.id=1\n{cluster}"))]);
+            let mut directories = open(&disk, "data").unwrap();
+            assert!(directories.online[0].is_zookeepers());
+            directories.format("old").unwrap();
+            let meta = MetaProperties::read(&*disk, Path::new("data")).unwrap().unwrap();
+            assert_eq!((meta.version, meta.node_id), (1, Some(NODE)));
+            assert_eq!(meta.directory_id, Some(directories.online[0].id()));
+        }
+        assert!(!open(&disk_with(&[]), "data").unwrap().online[0].is_zookeepers(), "a new one");
     }
 
     fn check_refused(files: &[(&str, &str)], expected: &str) {
