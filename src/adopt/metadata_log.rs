@@ -5,7 +5,11 @@
 //!  00000000000000000000.log                       batches from 0 on, without holes: a metadata log is never compacted
 //!  00000000000000000980.log
 //!  quorum-state                                   JSON: the epoch that this node knows of, before 3.9 the voters
+//!    {"leaderId":1,"leaderEpoch":3,"votedId":-1,"currentVoters":[{"voterId":1}],"data_version":0}
+//!  bootstrap.checkpoint                           in the log directory itself: what kafka-storage was told, not yet read
 //! ```
+//! Batches are those of any log (`protocol/batch.rs`), records those of [`super::metadata_records`].
+//!
 //! **What counts as committed.** A single voter commits what it has written, so all whole batches count. With several
 //! voters the high watermark is on no disk. All that this node has is taken even so: it is what the quorum would have
 //! gone on with, had this node been elected, and what it holds beyond the high watermark are requests that nobody was

@@ -1,4 +1,17 @@
 //! The folder of one partition, and the names of the files in it.
+//!
+//! ```text
+//!  orders-0/
+//!    00000000000000000000.log          the batches from offset 0 on      (protocol/batch.rs)
+//!    00000000000000000000.index        where some of them lie            (offset_index.rs)
+//!    00000000000000000000.timeindex    which of them were the newest     (time_index.rs)
+//!    00000000000000000000.txnindex     transactions aborted in it        (txn_index.rs)
+//!    00000000000000001200.log ...      the next segment
+//!    00000000000000001200.snapshot     the producers as of offset 1200   (producer_state/snapshot.rs)
+//!    leader-epoch-checkpoint           epochs and where they begin       (leader_epochs.rs)
+//!    partition.metadata                whose folder it is                (partition_metadata.rs)
+//!    *.cleaned *.swap *.deleted        a change that is under way        (replacement.rs)
+//! ```
 
 use std::io;
 use std::path::PathBuf;
