@@ -16,7 +16,7 @@ use targets::{TARGETS, append, dispatch, seeds};
 const MUTATIONS: usize = 3000;
 /// Those of targets that begin with a whole broker or log take longer.
 const SLOW_MUTATIONS: usize = 1000;
-const SLOW: &[&str] = &["append", "dispatch", "recovery"];
+const SLOW: &[&str] = &["append", "check", "dispatch", "recovery"];
 /// No target may ever need more, whatever lengths its input claims.
 const MAX_RESIDENT_BYTES: u64 = 256 << 20;
 
@@ -80,7 +80,7 @@ fn mutate(input: &mut Vec<u8>, others: &[(String, Vec<u8>)], random: &mut StdRng
     }
 }
 
-fn check(name: &str) {
+fn check_target(name: &str) {
     let &(_, target) = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
     let seeds = seeds_of(name);
     for (seed, input) in &seeds {
@@ -113,7 +113,7 @@ macro_rules! check_targets {
     ($($name:ident),*) => {
         $(#[test]
         fn $name() {
-            check(stringify!($name));
+            check_target(stringify!($name));
         })*
 
         #[test]
@@ -128,7 +128,9 @@ macro_rules! check_targets {
     };
 }
 
-check_targets!(adopt, append, batch, decompress, dispatch, files, frames, header, indexes, recovery, requests);
+check_targets!(
+    adopt, append, batch, check, decompress, dispatch, files, frames, header, indexes, records, recovery, requests
+);
 
 /// Requests that are all refused at the door would find nothing.
 #[test]

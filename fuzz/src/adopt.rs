@@ -1,11 +1,12 @@
-//! What a Kafka left and Ottla is to take over; the first byte chooses: a metadata log, one record of it, or what Kafka's
-//! tools print about topics.
+//! What a Kafka left and Ottla is to take over; the first byte chooses: a metadata log, one record of it, what Kafka's
+//! tools print about topics, a snapshot of the metadata, the quorum's state, or the note of an earlier adoption.
 
 use std::io::IoSlice;
 use std::path::Path;
 
 use ottla::adopt::metadata_log::{self, METADATA_FOLDER};
 use ottla::adopt::metadata_records::MetadataRecord;
+use ottla::adopt::note;
 use ottla::adopt::plan::Plan;
 use ottla::adopt::survey::Survey;
 use ottla::adopt::topic_configs;
@@ -21,20 +22,33 @@ const COVERED_AT: usize = 21;
 
 pub fn run(data: &[u8]) {
     let Some((&kind, content)) = data.split_first() else { return };
-    match kind % 3 {
-        0 => metadata_log(content),
+    match kind % 6 {
+        0 => metadata("00000000000000000000.log", &sealed(content)),
         1 => drop(MetadataRecord::decode(content)),
-        _ => drop(topic_configs::parse(&String::from_utf8_lossy(content))),
+        2 => drop(topic_configs::parse(&String::from_utf8_lossy(content))),
+        3 => metadata("00000000000000000005-0000000001.checkpoint", &sealed(content)),
+        4 => metadata("quorum-state", content),
+        _ => note(content),
     }
 }
 
+fn note(content: &[u8]) {
+    let (disk, log_dir) = (SimDisk::new(0), Path::new("data"));
+    disk.create_directory(log_dir).expect("the disk is sound");
+    disk.write_atomically(&note::path(log_dir), content).expect("the disk is sound");
+    let Ok(wishes) = note::read(&*disk, log_dir) else { return };
+    let wishes = wishes.expect("it is there");
+    note::write(&*disk, log_dir, &wishes).expect("the disk is sound");
+    assert_eq!(note::read(&*disk, log_dir).expect("it was written"), Some(wishes));
+}
+
 /// Without a single folder no partition may be served, whatever the metadata says.
-fn metadata_log(content: &[u8]) {
+fn metadata(file: &str, content: &[u8]) {
     let (disk, log_dir) = (SimDisk::new(0), Path::new("data"));
     let folder = log_dir.join(METADATA_FOLDER);
     disk.create_directory(&folder).expect("the disk is sound");
-    let file = disk.open(&folder.join("00000000000000000000.log"), OpenMode::Create).expect("the disk is sound");
-    file.write_all_at(&[IoSlice::new(&sealed(content))], 0).expect("the disk is sound");
+    let file = disk.open(&folder.join(file), OpenMode::Create).expect("the disk is sound");
+    file.write_all_at(&[IoSlice::new(content)], 0).expect("the disk is sound");
     let Ok(Some(log)) = metadata_log::read(&*disk, log_dir) else { return };
     let Ok(plan) = Plan::decide(&BrokerConfig::default(), log.metadata, &Survey::default()) else { return };
     assert_eq!(plan.partition_count(), 0);

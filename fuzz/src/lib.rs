@@ -9,9 +9,11 @@
 //! | `batch`      | a record batch                                   | the same records in every codec                     |
 //! | `decompress` | compressed data                                  | capped, and back again                              |
 //! | `adopt`      | what a Kafka left, or its tools print            | read or refused; nothing is served that is not here |
+//! | `check`      | a log directory                                  | checked, and sound once it is repaired              |
 //! | `append`     | what a producer sends to one partition           | in the log whole, or not at all                     |
 //! | `files`      | a small file of a log directory, or a config     | read or refused; written again it reads the same    |
 //! | `indexes`    | an index file                                    | read or refused; what is found was asked for        |
+//! | `records`    | a record of an internal topic                    | read or refused; written again it reads the same    |
 //! | `recovery`   | a log directory                                  | opened; it serves, and the same after a kill        |
 //!
 //! `fuzz_targets/` hands these functions to libFuzzer. `tests/fuzz_seeds.rs` of the main package holds this file too, and
@@ -20,6 +22,7 @@
 pub mod adopt;
 pub mod append;
 pub mod batch;
+pub mod check;
 pub mod decompress;
 pub mod dispatch;
 pub mod files;
@@ -27,6 +30,7 @@ pub mod frames;
 pub mod header;
 pub mod indexes;
 pub mod input;
+pub mod records;
 pub mod recovery;
 pub mod requests;
 pub mod seeds;
@@ -39,12 +43,14 @@ pub const TARGETS: &[Target] = &[
     ("adopt", adopt::run),
     ("append", append::run),
     ("batch", batch::run),
+    ("check", check::run),
     ("decompress", decompress::run),
     ("dispatch", dispatch::run),
     ("files", files::run),
     ("frames", frames::run),
     ("header", header::run),
     ("indexes", indexes::run),
+    ("records", records::run),
     ("recovery", recovery::run),
     ("requests", requests::run),
 ];

@@ -18,7 +18,7 @@ use ottla::io::sim::SimDisk;
 use ottla::io::{Disk, EntryKind, OpenMode};
 use ottla::log::append::AppendContext;
 use ottla::log::checkpoints::{
-    LOG_START_OFFSET_CHECKPOINT, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
+    CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
 };
 use ottla::log::clean_shutdown::CLEAN_SHUTDOWN_FILE;
 use ottla::log::directory::FileKind;
@@ -36,7 +36,8 @@ use super::files::sealed_snapshot;
 use super::input::Input;
 
 const META: &[u8] = b"version=1\ncluster.id=c\nnode.id=1\ndirectory.id=JFuNnNNVGxDQ4X9hqyO0pA\n";
-const DATA: &str = "data";
+/// The directory.
+pub const DATA: &str = "data";
 const FOLDER: &str = "data/t-0";
 /// Where the segments begin that an input may bring.
 const BASE_OFFSETS: [i64; 8] = [0, 3, 8, 20, 1 << 31, 1 << 40, i64::MAX - 3, i64::MAX];
@@ -54,6 +55,13 @@ pub const CHECKPOINTED: u8 = 8;
 pub const COMPACTED: u8 = 16;
 
 pub fn run(data: &[u8]) {
+    let (flags, disk) = directory_of(data);
+    let is_trusted = flags & (CLEAN | CHECKPOINTED) != 0;
+    check(&disk, &Arc::new(config(flags)), is_trusted);
+}
+
+/// The flags, and a disk with the log directory that the input tells of.
+pub fn directory_of(data: &[u8]) -> (u8, Arc<SimDisk>) {
     let mut input = Input::new(data);
     let flags = input.u8();
     let disk = SimDisk::new(0);
@@ -75,8 +83,7 @@ pub fn run(data: &[u8]) {
     if flags & CLEAN != 0 {
         write(&disk, &Path::new(DATA).join(CLEAN_SHUTDOWN_FILE), b"");
     }
-    let is_trusted = flags & (CLEAN | CHECKPOINTED) != 0;
-    check(&disk, &Arc::new(config(flags)), is_trusted);
+    (flags, disk)
 }
 
 /// One file as the input has it; of a file that is there, a part.
@@ -94,7 +101,7 @@ fn write_one(disk: &SimDisk, flags: u8, input: &mut Input<'_>) {
         }
         log
     };
-    match kind % 14 {
+    match kind % 15 {
         0 => write(disk, &named(FileKind::Log, ""), &log()),
         1 => write(disk, &named(FileKind::OffsetIndex, ""), content),
         2 => write(disk, &named(FileKind::TimeIndex, ""), content),
@@ -110,6 +117,7 @@ fn write_one(disk: &SimDisk, flags: u8, input: &mut Input<'_>) {
         11 => write(disk, &named(FileKind::OffsetIndex, ".cleaned"), content),
         12 => overwrite(disk, which, content, seal),
         13 => cut(disk, which, content),
+        14 if flags & CHECKPOINTED != 0 => write(disk, &Path::new(DATA).join(CLEANER_OFFSET_CHECKPOINT), content),
         _ => {}
     }
 }

@@ -24,6 +24,8 @@ pub fn all() -> Vec<Seed> {
     files(&mut seeds);
     indexes(&mut seeds);
     log_directories(&mut seeds);
+    what_kafka_left(&mut seeds);
+    records(&mut seeds);
     seeds
 }
 
@@ -137,9 +139,13 @@ fn log_directories(seeds: &mut Vec<Seed>) {
     let files = old_log().iter().filter(|(path, _)| path.starts_with("data/t-0")).count() as u8;
     for (name, flags) in ways {
         seeds.push(("recovery", name.to_owned(), vec![flags]));
+        seeds.push(("check", name.to_owned(), vec![flags]));
         for which in 0..files {
             let patch = [12, which, 0, 6, 0, 30, 0xff, 0xff, 0xff, 0xff];
             seeds.push(("recovery", format!("{name}-patched-{which:02}"), [&[flags], &patch[..]].concat()));
+            // A bit that rotted under a broker that was stopped in good order.
+            let rotten = [12, which, 0, 3, 0, 33 + 8 * which, 1];
+            seeds.push(("check", format!("{name}-rotten-{which:02}"), [&[flags], &rotten[..]].concat()));
             if name != "unsealed" && name != "compacted" {
                 let cut = [13, which, 0, 2, 0, 100];
                 seeds.push(("recovery", format!("{name}-cut-{which:02}"), [&[flags], &cut[..]].concat()));
@@ -157,4 +163,44 @@ fn log_directories(seeds: &mut Vec<Seed>) {
     let mut seed = vec![recovery::ON_OLD_LOG | recovery::CHECKPOINTED, 7, 0, 0, recovery_point.len() as u8];
     seed.extend_from_slice(recovery_point);
     seeds.push(("recovery", "recovery-point".to_owned(), seed));
+    let old = OLD_MESSAGES.concat();
+    let seed = [&[recovery::UNSEALED | recovery::CLEAN, 0, 0, 0, old.len() as u8], &old[..]].concat();
+    seeds.push(("check", "old-formats".to_owned(), seed));
+    let cleaned = b"0\n1\nt 0 90\n";
+    let flags = recovery::ON_OLD_LOG | recovery::CLEAN | recovery::CHECKPOINTED | recovery::COMPACTED;
+    let seed = [&[flags, 14, 0, 0, cleaned.len() as u8], &cleaned[..]].concat();
+    seeds.push(("check", "cleaned-beyond-the-end".to_owned(), seed));
+}
+
+/// Messages of formats v0 and v1, of offsets 0 and 1, without a key.
+const OLD_MESSAGES: [&[u8]; 2] = [
+    b"\0\0\0\0\0\0\0\0\0\0\0\x0f\xd2\x0c\xbf\xf5\0\0\xff\xff\xff\xff\0\0\0\x01v",
+    b"\0\0\0\0\0\0\0\x01\0\0\0\x17\xc1\x67\x2a\xc5\x01\0\0\0\x01\x8b\xcf\xe5\x68\0\xff\xff\xff\xff\0\0\0\x01v",
+];
+
+/// Beside the records and the metadata log, which are Kafka's own bytes.
+fn what_kafka_left(seeds: &mut Vec<Seed>) {
+    let next_producer_id = [&[1, 15, 0][..], &[0; 12], &5000_i64.to_be_bytes(), &[0]].concat();
+    let mut snapshot = RecordBatchBuilder::new(Offset::ZERO).leader_epoch(LeaderEpoch(1));
+    snapshot.append(&NewRecord { timestamp_ms: 0, key: None, value: Some(&next_producer_id), headers: &[] });
+    let snapshot = snapshot.build().expect("a record makes a batch");
+    let quorum = br#"{"clusterId":"","leaderId":1,"leaderEpoch":3,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1}],"data_version":0}"#;
+    let note = br#"{"about":"","topic_configs":{"orders":{"id":"cJxEX1nhTAyKBCrSuMaHEw","partitions":3,"settings":{"retention.ms":"1000"}}},"open":true}"#;
+    for (kind, name, content) in [(3, "snapshot", &snapshot[..]), (4, "quorum-state", quorum), (5, "note", note)] {
+        seeds.push(("adopt", name.to_owned(), [&[kind], content].concat()));
+    }
+}
+
+/// A record of every type: a key of one letter for each string, and a value of zeros, which are empty strings and lists.
+fn records(seeds: &mut Vec<Seed>) {
+    for (topic, name, types) in [(0, "group", 0..17_u8), (1, "share", 0..2), (2, "transaction", 0..1)] {
+        for kind in types {
+            for version in 0..2 {
+                let key = [&[0, kind][..], &[0, 1, b'g', 0, 1, b'm', 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]].concat();
+                let value = [&[0, version][..], &[0; 60]].concat();
+                let seed = [&[topic, 1, 0, key.len() as u8], &key[..], &value].concat();
+                seeds.push(("records", format!("{name}-{kind:02}-{version}"), seed));
+            }
+        }
+    }
 }
