@@ -61,15 +61,22 @@ if [ ! -f ".cache/kafka-$KAFKA_CLI_VERSION/.ok" ]; then
   touch ".cache/kafka-$KAFKA_CLI_VERSION/.ok"
 fi
 
-# Older Kafkas, whose directories are taken over.
-for version in 3.9.1 2.8.2; do
+# Older Kafkas, whose directories are taken over: the broker alone, of the Scala that it was built for.
+OLD_KAFKAS="3.9.1:2.13 3.8.1:2.13 3.3.2:2.13 2.8.2:2.13 2.1.1:2.12"
+for kafka in $OLD_KAFKAS; do
+  IFS=: read -r version scala <<<"$kafka"
   if [ "$ALL" = --all ] && [ ! -f ".cache/kafka-$version/.ok" ]; then
     say "fetching Kafka $version"
-    quietly "kafka-$version" mvn -q -B -f kafka-cli/pom.xml -Dkafka.version="$version" dependency:copy-dependencies \
-      -DincludeScope=runtime -DoutputDirectory="$PWD/.cache/kafka-$version/lib"
+    quietly "kafka-$version" mvn -q -B -f kafka-cli/pom.xml -Dkafka.version="$version" -Dscala.version="$scala" -Dbroker.only \
+      dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/.cache/kafka-$version/lib"
     # One binding of slf4j: that of log4j 2.
     rm -f .cache/kafka-"$version"/lib/slf4j-reload4j-*.jar .cache/kafka-"$version"/lib/slf4j-log4j12-*.jar
     rm -f .cache/kafka-"$version"/lib/log4j-1.2.17.jar .cache/kafka-"$version"/lib/reload4j-*.jar
+    # The ZooKeeper client of that time does not read addresses as Java prints them since 14; the next one does.
+    if [ -f ".cache/kafka-$version/lib/zookeeper-3.4.13.jar" ]; then
+      rm ".cache/kafka-$version/lib/zookeeper-3.4.13.jar"
+      cp .cache/kafka-2.8.2/lib/zookeeper-3.5.9.jar .cache/kafka-2.8.2/lib/zookeeper-jute-3.5.9.jar ".cache/kafka-$version/lib/"
+    fi
     touch ".cache/kafka-$version/.ok"
   fi
 done

@@ -156,14 +156,17 @@ impl Node {
         self.port
     }
 
-    /// The address of the admin HTTP listener, which only Ottla has.
+    /// The address of the admin HTTP listener, which only Ottla has; with Kafka, that of the controller or of ZooKeeper.
     pub fn admin_address(&self) -> String {
         format!("127.0.0.1:{}", self.other_port)
     }
 
     /// A raw connection.
     pub fn wire(&self) -> Wire {
-        Wire::connect(&self.bootstrap()).expect("a connection")
+        match self.peer {
+            Peer::OldKafka { .. } => Wire::connect_to_any(&self.bootstrap()).expect("a connection"),
+            Peer::Ottla | Peer::Kafka => Wire::connect(&self.bootstrap()).expect("a connection"),
+        }
     }
 
     /// The only directory of `log.dirs`.

@@ -148,7 +148,8 @@ pub(crate) fn base_properties(peer: Peer, port: u16, other_port: u16, log_dir: &
     properties
 }
 
-/// Sets a property in place of the one that is there. Kafka's own controller listener stays beside any other.
+/// Sets a property in place of the one that is there. Kafka's own controller listener stays beside any other, and goes
+/// with that role.
 pub(crate) fn set_property(peer: Peer, properties: &mut Vec<(String, String)>, key: &str, value: &str) {
     let before = properties.iter().position(|(taken, _)| taken == key).map(|at| properties.remove(at).1);
     let controller =
@@ -157,6 +158,12 @@ pub(crate) fn set_property(peer: Peer, properties: &mut Vec<(String, String)>, k
         Some(controller) if peer != Peer::Ottla => format!("{value},{controller}"),
         _ => value.to_owned(),
     };
+    if (key, &*value) == ("process.roles", "broker") {
+        for (_, listeners) in properties.iter_mut().filter(|(key, _)| key == "listeners") {
+            let kept = listeners.split(',').filter(|part| !part.starts_with("CONTROLLER:"));
+            *listeners = kept.collect::<Vec<_>>().join(",");
+        }
+    }
     properties.push((key.to_owned(), value));
 }
 

@@ -1,5 +1,6 @@
 //! A connection that speaks Kafka's protocol as it is told to, right or wrong.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
@@ -14,8 +15,9 @@ use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionRespons
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    ApiKey, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
+    ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader,
+    ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
@@ -26,6 +28,8 @@ pub struct Wire {
     stream: TcpStream,
     next_correlation_id: i32,
     next_answer: i32,
+    /// The newest version of each API that the broker has, where it is older than what this crate goes by.
+    newest: Option<BTreeMap<i16, i16>>,
 }
 
 impl Wire {
@@ -33,13 +37,27 @@ impl Wire {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
-        Ok(Self { stream, next_correlation_id: 0, next_answer: 0 })
+        Ok(Self { stream, next_correlation_id: 0, next_answer: 0, newest: None })
+    }
+
+    /// A connection to a broker of any age: what is asked by name below goes in the newest version that it has.
+    pub fn connect_to_any(address: &str) -> Result<Self> {
+        let mut wire = Self::connect(address)?;
+        let response = wire.call(0, &ApiVersionsRequest::default())?;
+        wire.newest = Some(response.api_keys.iter().map(|api| (api.api_key, api.max_version)).collect());
+        Ok(wire)
+    }
+
+    fn call_up_to<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
+        let newest = self.newest.as_ref().and_then(|newest| newest.get(&R::KEY)).copied();
+        self.call(newest.map_or(version, |newest| newest.min(version)), request)
     }
 
     /// A second handle on the connection, so that one thread may write while another reads.
     pub fn split(&self) -> io::Result<Self> {
         let stream = self.stream.try_clone()?;
-        Ok(Self { stream, next_correlation_id: self.next_correlation_id, next_answer: self.next_answer })
+        let Self { next_correlation_id, next_answer, .. } = *self;
+        Ok(Self { stream, next_correlation_id, next_answer, newest: self.newest.clone() })
     }
 
     /// Sends a request and takes the next answer as its own.
@@ -101,7 +119,7 @@ impl Wire {
     pub fn topic(&mut self, topic: &str) -> Result<MetadataResponse> {
         use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
         let topic = MetadataRequestTopic::default().with_name(Some(name(topic)));
-        self.call(
+        self.call_up_to(
             11,
             &MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false),
         )
@@ -126,7 +144,7 @@ impl Wire {
             .with_replication_factor(1)
             .with_configs(configs.iter().map(config).collect());
         let request = CreateTopicsRequest::default().with_topics(vec![creatable]).with_timeout_ms(30_000);
-        let response = self.call(7, &request)?;
+        let response = self.call_up_to(7, &request)?;
         let result = &response.topics[0];
         if result.error_code != 0 {
             bail!("create {topic}: error {} {:?}", result.error_code, result.error_message);
@@ -142,7 +160,7 @@ impl Wire {
     /// Deletes a topic; its files go when `file.delete.delay.ms` is over.
     pub fn delete_topic(&mut self, topic: &str) -> Result<()> {
         let request = DeleteTopicsRequest::default().with_topic_names(vec![name(topic)]).with_timeout_ms(30_000);
-        let code = self.call(4, &request)?.responses[0].error_code;
+        let code = self.call_up_to(4, &request)?.responses[0].error_code;
         ensure!(code == 0, "delete {topic}: error {code}");
         Ok(())
     }
@@ -155,7 +173,7 @@ impl Wire {
         acks: i16,
         batch: &Bytes,
     ) -> Result<PartitionProduceResponse> {
-        let response = self.call(9, &produce_request(topic, partition, acks, batch.clone()))?;
+        let response = self.call_up_to(9, &produce_request(topic, partition, acks, batch.clone()))?;
         Ok(response.responses[0].partition_responses[0].clone())
     }
 
@@ -168,7 +186,7 @@ impl Wire {
 
     /// Fetches one partition (v12, without a session).
     pub fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> Result<PartitionData> {
-        let response = self.call(12, &fetch_request(topic, partition, offset))?;
+        let response = self.call_up_to(12, &fetch_request(topic, partition, offset))?;
         ensure!(response.error_code == 0, "error {}", response.error_code);
         Ok(response.responses[0].partitions[0].clone())
     }
@@ -185,7 +203,7 @@ impl Wire {
         let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
         // A Kafka of 2.8 knows no newer version, and no largest timestamp.
         let version = if timestamp == -3 { 7 } else { 6 };
-        Ok(self.call(version, &request)?.topics[0].partitions[0].clone())
+        Ok(self.call_up_to(version, &request)?.topics[0].partitions[0].clone())
     }
 
     /// Deletes what lies before an offset (-1: everything); returns the error code and the low watermark.
@@ -193,7 +211,7 @@ impl Wire {
         let partition = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(before);
         let topic = DeleteRecordsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
         let request = DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(30_000);
-        let response = self.call(2, &request)?;
+        let response = self.call_up_to(2, &request)?;
         let found = &response.topics[0].partitions[0];
         Ok((found.error_code, found.low_watermark))
     }
@@ -202,7 +220,7 @@ impl Wire {
     pub fn new_producer(&mut self) -> Result<(i64, i16)> {
         let request =
             InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
-        eventually("a producer id", || match self.call(4, &request) {
+        eventually("a producer id", || match self.call_up_to(4, &request) {
             Ok(response) if response.error_code == 14 => None,
             Ok(response) if response.error_code != 0 => Some(Err(anyhow!("error {}", response.error_code))),
             answer => Some(answer.map(|response| (response.producer_id.0, response.producer_epoch))),

@@ -251,28 +251,68 @@ fn kafka_4_3_is_taken_over_and_given_back() -> Result<()> {
     begin_transactions(&node)?;
     let before = see(&node)?;
     node.terminate();
+    as_kafka_ships_it(&node)?;
     let shown = adopt(&node, &["--dry-run", "--json"]).ok();
     assert!(shown.contains("\"name\": \"orders\"") && shown.contains("\"refused\": null"), "{shown}");
     assert!(!node.log_dir().join("ottla.untouched").exists(), "a dry run leaves nothing");
     there_and_back(&mut node, Peer::Kafka, &before)?;
     write_on(&mut node, producer)?;
     node.run();
-    the_open_transaction_ends(&node)
+    the_open_transaction_ends(&node)?;
+    ended_once(&mut node);
+    Ok(())
 }
 
-#[test]
-#[ignore = "slow: make compat"]
-fn kafka_3_9_is_taken_over_and_given_back() -> Result<()> {
+/// The file that comes with Kafka, all but the place of the data unchanged.
+fn as_kafka_ships_it(node: &Node) -> Result<()> {
+    let shipped = include_str!("../../src/config/testdata/kafka-4.3-server.properties");
+    let file = node.scratch().join("shipped.properties");
+    fs::write(&file, shipped.replace("/tmp/kraft-combined-logs", &node.log_dir().display().to_string()))?;
+    let mut command = ottla();
+    command.args(["adopt", "--dry-run", "--config"]).arg(&file);
+    let shown = run(command, b"").ok();
+    assert!(shown.contains("topics             6") && !shown.contains("REFUSED"), "{shown}");
+    Ok(())
+}
+
+/// What Kafka left open is looked for until it has ended, and never again.
+fn ended_once(node: &mut Node) {
+    let told = |node: &Node| node.output().matches("a transaction that Kafka left open has ended").count();
+    assert_eq!(told(node), 1);
+    node.restart();
+    node.kill_and_restart();
+    assert_eq!(told(node), 1);
+}
+
+fn with_kraft(version: &'static str) -> Result<()> {
     if only_ottla() {
         return Ok(());
     }
-    let kafka = Peer::OldKafka { version: "3.9.1", zookeeper: false };
+    let kafka = Peer::OldKafka { version, zookeeper: false };
     let mut node = Node::of(kafka, |_| (), &[]);
     let producer = fill(&node)?;
     let before = see(&node)?;
     node.terminate();
     there_and_back(&mut node, kafka, &before)?;
     write_on(&mut node, producer)
+}
+
+#[test]
+#[ignore = "slow: make compat"]
+fn kafka_3_3_is_taken_over_and_given_back() -> Result<()> {
+    with_kraft("3.3.2")
+}
+
+#[test]
+#[ignore = "slow: make compat"]
+fn kafka_3_8_is_taken_over_and_given_back() -> Result<()> {
+    with_kraft("3.8.1")
+}
+
+#[test]
+#[ignore = "slow: make compat"]
+fn kafka_3_9_is_taken_over_and_given_back() -> Result<()> {
+    with_kraft("3.9.1")
 }
 
 fn with_zookeeper(version: &'static str) -> Result<()> {
@@ -303,6 +343,12 @@ fn kafka_3_9_with_zookeeper_is_taken_over_and_given_back() -> Result<()> {
 #[ignore = "slow: make compat"]
 fn kafka_2_8_with_zookeeper_is_taken_over_and_given_back() -> Result<()> {
     with_zookeeper("2.8.2")
+}
+
+#[test]
+#[ignore = "slow: make compat"]
+fn kafka_2_1_with_zookeeper_is_taken_over_and_given_back() -> Result<()> {
+    with_zookeeper("2.1.1")
 }
 
 #[test]
