@@ -10,18 +10,23 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableT
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader,
-    ResponseHeader, TopicName,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse,
+    ProduceRequest, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
 use crate::wait::{DEADLINE, eventually};
+
+/// Kinds of resources that have configurations.
+pub const TOPIC: i8 = 2;
+pub const BROKER: i8 = 4;
 
 /// One connection. Requests may be sent ahead; answers are taken in order.
 pub struct Wire {
@@ -135,6 +140,17 @@ impl Wire {
 
     /// Creates a topic and waits until each partition is served.
     pub fn create_topic(&mut self, topic: &str, partitions: i32, configs: &[(&str, &str)]) -> Result<()> {
+        self.request_topic(topic, partitions, configs)?;
+        // Kafka answers before its metadata shows the topic, and shows it before the leader serves it.
+        eventually("the new topic is served", || {
+            let served = |partition| self.list_offset(topic, partition, -1).is_ok_and(|found| found.error_code == 0);
+            (0..partitions).all(served).then_some(())
+        });
+        Ok(())
+    }
+
+    /// Creates a topic, and waits for no more than the answer.
+    pub fn request_topic(&mut self, topic: &str, partitions: i32, configs: &[(&str, &str)]) -> Result<()> {
         let config = |(key, value): &(&str, &str)| {
             CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value)))
         };
@@ -149,12 +165,25 @@ impl Wire {
         if result.error_code != 0 {
             bail!("create {topic}: error {} {:?}", result.error_code, result.error_message);
         }
-        // Kafka answers before its metadata shows the topic, and shows it before the leader serves it.
-        eventually("the new topic is served", || {
-            let served = |partition| self.list_offset(topic, partition, -1).is_ok_and(|found| found.error_code == 0);
-            (0..partitions).all(served).then_some(())
-        });
         Ok(())
+    }
+
+    /// Sets one configuration of a topic or broker; the cluster's default where the name is empty.
+    pub fn alter_config(&mut self, kind: i8, name: &str, key: &str, value: &str) -> Result<()> {
+        let config = AlterableConfig::default().with_name(text(key)).with_value(Some(text(value)));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(kind)
+            .with_resource_name(text(name))
+            .with_configs(vec![config]);
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let result = self.call(1, &request)?.responses.remove(0);
+        ensure!(result.error_code == 0, "{key} of {name}: error {} {:?}", result.error_code, result.error_message);
+        Ok(())
+    }
+
+    /// How much of an answer could be read now.
+    pub fn readable_bytes(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.stream).expect("a socket tells it")
     }
 
     /// Deletes a topic; its files go when `file.delete.delay.ms` is over.

@@ -3,10 +3,11 @@
 use std::fs;
 
 use anyhow::Result;
+use kafka_protocol::messages::FetchRequest;
 use ottla_compat_tests::Node;
-use ottla_compat_tests::batch::{Batch, Record, now_ms};
+use ottla_compat_tests::batch::{Batch, Record, now_ms, parse};
 use ottla_compat_tests::wait::eventually;
-use ottla_compat_tests::wire::Wire;
+use ottla_compat_tests::wire::{BROKER, TOPIC, Wire, fetch_partition, fetch_request};
 
 /// Looks for work often; Kafka's first look would come after half a minute otherwise.
 const EAGER: [(&str, &str); 2] = [("log.retention.check.interval.ms", "300"), ("log.initial.task.delay.ms", "300")];
@@ -105,6 +106,52 @@ fn retention_never_deletes_from_a_compacted_topic() -> Result<()> {
     // Once the other topic is empty, the same look has passed over the compacted one.
     eventually("the control is deleted", || (log_start(&mut wire, "control").ok()? == 15).then_some(()));
     assert_eq!(log_start(&mut wire, "compacted")?, 0);
+    Ok(())
+}
+
+/// The answer is under way when the file that it comes from is deleted: its reader has stopped reading.
+#[test]
+fn a_segment_that_is_being_sent_is_sent_to_its_end() -> Result<()> {
+    const LARGE: i32 = 16 << 20;
+    let node = Node::with(&EAGER);
+    let mut wire = node.wire();
+    wire.create_topic("sent", 1, &[("segment.bytes", "12582912"), ("file.delete.delay.ms", "0")])?;
+    fill(&mut wire, "sent", 140, now_ms())?;
+    let second = segments(&node, "sent")[1].trim_end_matches(".log").parse::<i64>()?;
+    let mut slow = node.wire();
+    let mut request = fetch_request("sent", 0, 0).with_max_bytes(LARGE);
+    request.topics[0].partitions = vec![fetch_partition(0, 0).with_partition_max_bytes(LARGE)];
+    slow.send(12, &request)?;
+    // More than the sockets between hold: what they do not is still in the file alone.
+    eventually("the answer has begun", || (slow.readable_bytes() > 0).then_some(()));
+    assert_eq!(wire.delete_records("sent", 0, second)?, (0, second));
+    let first = node.partition_dir("sent", 0).join("00000000000000000000.log");
+    let deleted = first.with_extension("log.deleted");
+    eventually("the segment is deleted", || (!first.exists() && !deleted.exists()).then_some(()));
+    assert_eq!(wire.fetch("sent", 0, 0)?.error_code, 1, "OFFSET_OUT_OF_RANGE for whoever comes now");
+    let response = slow.receive::<FetchRequest>(12)?;
+    let batches = parse(&response.responses[0].partitions[0].records.clone().unwrap_or_default());
+    assert_eq!(batches.len() as i64, second, "every batch, each with its checksum");
+    Ok(())
+}
+
+/// What a topic's limits are follows its configuration at once, and the broker's default where it has none.
+#[test]
+fn limits_change_while_the_broker_runs() -> Result<()> {
+    let node = Node::with(&EAGER);
+    let mut wire = node.wire();
+    for topic in ["by-time", "by-size", "by-default"] {
+        wire.create_topic(topic, 1, &[SEGMENT, ("file.delete.delay.ms", "0")])?;
+        fill(&mut wire, topic, 25, now_ms() - 3_600_000)?;
+    }
+    assert_eq!(log_start(&mut wire, "by-time")?, 0, "a week is Kafka's default");
+    wire.alter_config(TOPIC, "by-size", "retention.bytes", "1")?;
+    eventually("closed segments go", || (log_start(&mut wire, "by-size").ok()? == 20).then_some(()));
+    wire.alter_config(TOPIC, "by-time", "retention.ms", "60000")?;
+    eventually("all of it goes", || (log_start(&mut wire, "by-time").ok()? == 25).then_some(()));
+    assert_eq!(log_start(&mut wire, "by-default")?, 0);
+    wire.alter_config(BROKER, "", "log.retention.ms", "60000")?;
+    eventually("all of it goes", || (log_start(&mut wire, "by-default").ok()? == 25).then_some(()));
     Ok(())
 }
 
