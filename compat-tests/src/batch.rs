@@ -7,6 +7,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 const COVERED_AT: usize = 21;
 const CRC_AT: usize = 17;
 const HEADER_BYTES: usize = 61;
+/// Bits of the attributes.
+pub const TRANSACTIONAL: i16 = 0x10;
+pub const CONTROL: i16 = 0x20;
 
 /// A record to send.
 #[derive(Clone, Debug, Default)]
@@ -122,6 +125,8 @@ pub struct Fetched {
     pub base_sequence: i32,
     /// The values of an uncompressed batch.
     pub values: Vec<Option<Vec<u8>>>,
+    /// Of a control batch: 0 aborts a transaction, 1 commits it.
+    pub control_type: Option<i16>,
 }
 
 impl Fetched {
@@ -161,7 +166,13 @@ fn parse_one(batch: &[u8]) -> Fetched {
     at.advance(2);
     let base_sequence = at.get_i32();
     let count = at.get_i32();
-    let values = if attributes & 7 == 0 { (0..count).map(|_| value_of_next(&mut at)).collect() } else { Vec::new() };
+    let records: Vec<_> =
+        if attributes & 7 == 0 { (0..count).map(|_| next_record(&mut at)).collect() } else { Vec::new() };
+    // The key of a marker: a version and the type.
+    let control_type = |key: &Vec<u8>| i16::from_be_bytes([key[2], key[3]]);
+    let marker = records.first().filter(|_| attributes & CONTROL != 0).and_then(|(key, _)| key.as_ref());
+    let control_type = marker.map(control_type);
+    let values = records.into_iter().map(|(_, value)| value).collect();
     Fetched {
         base_offset,
         leader_epoch,
@@ -171,20 +182,26 @@ fn parse_one(batch: &[u8]) -> Fetched {
         producer_id,
         base_sequence,
         values,
+        control_type,
     }
 }
 
-fn value_of_next(at: &mut &[u8]) -> Option<Vec<u8>> {
+/// Key and value.
+fn next_record(at: &mut &[u8]) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
     let length = get_varint(at) as usize;
     let (mut record, rest) = at.split_at(length);
     *at = rest;
     record.advance(1);
     get_varint(&mut record);
     get_varint(&mut record);
-    let key_bytes = get_varint(&mut record);
-    record.advance(key_bytes.max(0) as usize);
-    let value_bytes = get_varint(&mut record);
-    (value_bytes >= 0).then(|| record[..value_bytes as usize].to_vec())
+    (next_field(&mut record), next_field(&mut record))
+}
+
+fn next_field(record: &mut &[u8]) -> Option<Vec<u8>> {
+    let length = usize::try_from(get_varint(record)).ok()?;
+    let (field, rest) = record.split_at(length);
+    *record = rest;
+    Some(field.to_vec())
 }
 
 fn put_varint(out: &mut BytesMut, value: i64) {

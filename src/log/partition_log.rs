@@ -115,9 +115,12 @@ impl PartitionLog {
         let segments: Segments = segments.into_iter().map(Arc::new).collect();
         let active = Arc::clone(&segments[segments.len() - 1]);
         let high_watermark = parts.high_watermark.clamp(parts.log_start_offset, parts.log_end_offset);
+        let mut producer_state = parts.producer_state;
+        // Nobody may tell of this high watermark again: transactions that ended below it are stable.
+        producer_state.on_high_watermark_updated(high_watermark);
         let writer = Writer {
             active,
-            producer_state: parts.producer_state,
+            producer_state,
             leader_epochs: parts.leader_epochs,
             epochs_changed: parts.epochs_changed,
             checkpoint_snapshots: parts.has_snapshot.then_some(parts.log_end_offset).into_iter().collect(),

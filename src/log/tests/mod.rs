@@ -10,4 +10,5 @@ mod model;
 mod retention;
 mod rot;
 mod timestamps;
+mod transactions;
 mod truncation;
