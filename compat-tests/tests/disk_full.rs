@@ -10,6 +10,7 @@ use ottla_compat_tests::batch::{Batch, Record};
 use ottla_compat_tests::http;
 use ottla_compat_tests::librdkafka::{Sender, read_all};
 use ottla_compat_tests::wait::eventually;
+use ottla_compat_tests::wire::Wire;
 use ottla_compat_tests::{Node, only_ottla};
 use tempfile::TempDir;
 
@@ -268,5 +269,30 @@ fn a_read_only_volume_is_said_to_be_one() -> Result<()> {
     assert!(volume.remount("rw"));
     node.run();
     holds_the_first(&node, 10);
+    Ok(())
+}
+
+/// What stands in the way of a new log here is a file; what is told of is the same as where there is no room.
+#[test]
+fn a_log_that_could_not_be_made_is_made_later() -> Result<()> {
+    if only_ottla() {
+        return Ok(());
+    }
+    let node = Node::start();
+    let mut wire = node.wire();
+    wire.create_topic("before", 1, &[])?;
+    let obstacle = node.partition_dir("late", 1);
+    fs::write(&obstacle, "in the way")?;
+    wire.request_topic("late", 3, &[])?;
+    let produced = |wire: &mut Wire, partition| {
+        let answer = wire.produce("late", partition, -1, &batch(0).encode()).expect("an answer");
+        (answer.error_code, answer.base_offset)
+    };
+    eventually("the others are there", || (produced(&mut wire, 2).0 == 0).then_some(()));
+    assert_eq!(produced(&mut wire, 1).0, KAFKA_STORAGE_ERROR);
+    fs::remove_file(&obstacle)?;
+    let first = eventually("its log is made", || Some(produced(&mut wire, 1)).filter(|(code, _)| *code == 0));
+    assert_eq!(first, (0, 0));
+    wire.append("before", 0, &batch(0).encode())?;
     Ok(())
 }

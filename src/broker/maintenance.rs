@@ -36,11 +36,13 @@ impl Maintenance {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         config: &BrokerConfig,
+        make_missing_logs: Box<dyn Fn() + Send>,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let worker = Worker {
             logs,
             metrics,
+            make_missing_logs,
             runtime: Handle::current(),
             has_timed_flushes: true,
             sweep: Timer::every(SWEEP_INTERVAL),
@@ -69,6 +71,8 @@ impl Maintenance {
 struct Worker {
     logs: Arc<LogManager>,
     metrics: Arc<Metrics>,
+    /// For replicas that came here when no log could be made for them.
+    make_missing_logs: Box<dyn Fn() + Send>,
     runtime: Handle,
     clock: Arc<dyn Clock>,
     /// Some log has `flush.ms` set, which asks for every tick.
@@ -103,6 +107,7 @@ impl Worker {
             if self.deletions.is_due(now) {
                 self.logs.delete_expired_files(now_ms);
                 self.logs.rebuild_suspect_indexes();
+                (self.make_missing_logs)();
             }
             if self.high_watermarks.is_due(now) {
                 self.logs.checkpoint_high_watermarks();

@@ -237,7 +237,8 @@ impl Broker {
         placement::follow_places(&services.replicas, &cluster.controller, &background, &stop_background);
         let log_mover = LogMover::start(Arc::clone(&services.replicas), Arc::clone(&logs), Arc::clone(&clock))?;
         let scrubber = Scrubber::start(Arc::clone(&logs), Arc::clone(&clock))?;
-        let maintenance = Maintenance::start(logs, metrics, Arc::clone(&clock), &config)?;
+        let maintenance =
+            Maintenance::start(logs, metrics, Arc::clone(&clock), &config, make_missing_logs(&services))?;
         let broker = Self {
             state,
             cluster,
@@ -476,6 +477,18 @@ async fn follow_metadata(
     if let Err(error) = listening.await {
         error!(%error, "replicas do not follow the metadata");
     }
+}
+
+/// Replicas whose logs could not be made get them once that is possible.
+fn make_missing_logs(services: &Arc<Services>) -> Box<dyn Fn() + Send> {
+    let services = Arc::downgrade(services);
+    Box::new(move || {
+        let Some(services) = services.upgrade() else { return };
+        if services.replicas.make_missing_logs(&services.metrics.topics, &services.metadata.current()) {
+            services.groups.follow_replicas();
+            services.share_coordinator.follow_replicas();
+        }
+    })
 }
 
 fn join(paths: &[PathBuf]) -> String {

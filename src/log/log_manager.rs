@@ -242,6 +242,11 @@ impl LogManager {
         self.directories.iter().try_for_each(|directory| directory.base.health().begin_write())
     }
 
+    /// Whether some directory takes writes.
+    pub fn takes_writes(&self) -> bool {
+        self.online().any(|(_, directory)| directory.base.health().write_state() == WriteState::Writable)
+    }
+
     pub fn offline_directory_count(&self) -> usize {
         self.failed.len() + self.directories.iter().filter(|directory| !directory.is_online()).count()
     }

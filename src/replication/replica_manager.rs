@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use super::partition::Partition;
 use crate::config::{BrokerConfig, LogConfig};
 use crate::error::ErrorCode;
 use crate::ids::{BrokerId, DirectoryId, PartitionIndex, TopicId, TopicName, TopicPartition};
-use crate::log::log_manager::{LogManager, NewLog};
+use crate::log::log_manager::{LogManager, LogManagerError, NewLog};
 use crate::metadata::image::{MetadataImage, PartitionImage, TopicImage};
 use crate::metrics::{BrokerTopicMetrics, TopicMetrics};
 
@@ -49,12 +49,27 @@ impl HostedTopic {
     pub fn is_internal(&self) -> bool {
         is_internal_topic(&self.name)
     }
+
+    fn lacks_logs(&self) -> bool {
+        self.partitions.iter().any(|partition| matches!(partition, Err(ErrorCode::KafkaStorageError)))
+    }
 }
 
 #[derive(Debug, Default)]
 struct Hosted {
     by_name: HashMap<TopicName, Arc<HostedTopic>>,
     by_id: HashMap<TopicId, Arc<HostedTopic>>,
+}
+
+impl Hosted {
+    /// To be changed; the topics are shared.
+    fn copy(&self) -> Self {
+        Self { by_name: self.by_name.clone(), by_id: self.by_id.clone() }
+    }
+
+    fn open_replicas(&self) -> usize {
+        self.by_id.values().map(|topic| topic.replicas().count()).sum()
+    }
 }
 
 /// The replicas of this broker, by topic.
@@ -64,6 +79,10 @@ pub struct ReplicaManager {
     config: Arc<BrokerConfig>,
     logs: Arc<LogManager>,
     hosted: ArcSwap<Hosted>,
+    /// Held while the replicas are changed.
+    changing: Mutex<()>,
+    /// Some replica has no log, since it could not be made.
+    lacks_logs: AtomicBool,
     /// Replicas that lie elsewhere than the metadata has them; the metadata is to be told.
     places: Mutex<Places>,
     places_noted: Notify,
@@ -81,6 +100,8 @@ impl ReplicaManager {
             config,
             logs,
             hosted: ArcSwap::default(),
+            changing: Mutex::default(),
+            lacks_logs: AtomicBool::new(false),
             places: Mutex::default(),
             places_noted: Notify::new(),
             move_bytes_per_second: AtomicU64::new(u64::MAX),
@@ -148,10 +169,10 @@ impl ReplicaManager {
     }
 
     /// Makes the replicas here what `new` says: creates, removes, changes leaders and configurations. Blocks on
-    /// files. Called for one image after the other, never at the same time.
+    /// files. Called for one image after the other.
     pub fn apply(&self, metrics: &BrokerTopicMetrics, old: &MetadataImage, new: &MetadataImage) {
-        let before = self.hosted.load_full();
-        let mut hosted = Hosted { by_name: before.by_name.clone(), by_id: before.by_id.clone() };
+        let _changing = self.changing.lock();
+        let mut hosted = self.hosted.load().copy();
         let removed: Vec<_> =
             new.deleted_topics(old).filter_map(|topic| self.remove_topic(&mut hosted, topic)).collect();
         // A default that changed reaches every topic that does not override it.
@@ -165,6 +186,25 @@ impl ReplicaManager {
         for replica in removed.iter().flat_map(|topic| topic.replicas()) {
             replica.watchers().notify();
         }
+    }
+
+    /// Makes the logs that could not be made when their partitions came here, since a disk was full: says whether any is
+    /// there now. Blocks on files. To be called now and then, with the present image.
+    pub fn make_missing_logs(&self, metrics: &BrokerTopicMetrics, image: &MetadataImage) -> bool {
+        if !self.logs.takes_writes() || !self.lacks_logs.swap(false, Ordering::AcqRel) {
+            return false;
+        }
+        let _changing = self.changing.lock();
+        let mut hosted = self.hosted.load().copy();
+        let count_before = hosted.open_replicas();
+        let lacking: Vec<_> =
+            hosted.by_id.values().filter(|topic| topic.lacks_logs()).map(|topic| topic.id).collect();
+        for topic in lacking.into_iter().filter_map(|id| image.topic_by_id(id)) {
+            self.host_topic(&mut hosted, metrics, (image, image), topic);
+        }
+        let has_made = hosted.open_replicas() > count_before;
+        self.hosted.store(Arc::new(hosted));
+        has_made
     }
 
     fn remove_topic(&self, hosted: &mut Hosted, topic: &TopicImage) -> Option<Arc<HostedTopic>> {
@@ -256,6 +296,10 @@ impl ReplicaManager {
             }
             Err(error) => {
                 error!(partition = %id, %error, "the log cannot be opened: the partition is offline");
+                // In a directory that is offline, or with another topic's id, it stays as it is.
+                if matches!(error, LogManagerError::File(_) | LogManagerError::Storage(_)) {
+                    self.lacks_logs.store(true, Ordering::Release);
+                }
                 Err(ErrorCode::KafkaStorageError)
             }
         }

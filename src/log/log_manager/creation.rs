@@ -47,6 +47,9 @@ impl LogManager {
         let at = self.directory_for(new)?;
         let log = self.create_in(at, new, &new.topic_partition.to_string()).inspect_err(|error| {
             let directory = self.directories[at].path();
+            if let LogManagerError::File(FileError::Io { source, .. }) = error {
+                self.directories[at].base.health().write_failed(source);
+            }
             tracing::error!(partition = %new.topic_partition, directory = %directory.display(), %error, "log can't be created");
         })?;
         let hosted = Hosted { log: Arc::clone(&log), topic_id: Some(new.topic_id), directory: at, is_intact: true };
