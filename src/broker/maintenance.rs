@@ -20,8 +20,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const DELETION_INTERVAL: Duration = Duration::from_secs(5);
 /// `replica.high.watermark.checkpoint.interval.ms`, Kafka's default.
 const HIGH_WATERMARK_INTERVAL: Duration = Duration::from_secs(5);
-/// How often producers that were idle beyond `producer.id.expiration.ms` are looked for, as in Kafka.
-const PRODUCER_EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Runs until it is stopped.
 #[derive(Debug)]
@@ -49,7 +47,7 @@ impl Maintenance {
             deletions: Timer::every(DELETION_INTERVAL),
             retention: Timer::every(Duration::from_millis(config.log_retention_check_interval_ms)),
             high_watermarks: Timer::every(HIGH_WATERMARK_INTERVAL),
-            producers: Timer::every(PRODUCER_EXPIRY_INTERVAL),
+            producers: Timer::every(Duration::from_millis(config.producer_id_expiration_check_interval_ms)),
             upkeep: Timer::every(UPKEEP_INTERVAL),
             clock,
         };
@@ -102,6 +100,7 @@ impl Worker {
             }
             if sweeps {
                 self.logs.look_after_space(now_ms);
+                self.logs.bound_producers();
                 self.logs.checkpoint_due(now_ms);
             }
             if self.deletions.is_due(now) {

@@ -44,6 +44,7 @@ pub struct BrokerConfig {
 
     pub log_dirs: Vec<PathBuf>,
     pub log_retention_check_interval_ms: u64,
+    pub producer_id_expiration_check_interval_ms: u64,
     pub log_cleaner_enable: bool,
     pub log_flush_offset_checkpoint_interval_ms: u64,
     pub log_flush_start_offset_checkpoint_interval_ms: u64,

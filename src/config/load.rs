@@ -273,6 +273,7 @@ fn build(values: &CheckedValues<'_>, listeners: ResolvedListeners, admin_listene
 
         log_dirs: log_dirs(values).into_iter().map(PathBuf::from).collect(),
         log_retention_check_interval_ms: values.size("log.retention.check.interval.ms"),
+        producer_id_expiration_check_interval_ms: values.size("producer.id.expiration.check.interval.ms"),
         log_cleaner_enable: values.boolean("log.cleaner.enable"),
         log_flush_offset_checkpoint_interval_ms: values.size("log.flush.offset.checkpoint.interval.ms"),
         log_flush_start_offset_checkpoint_interval_ms: values.size("log.flush.start.offset.checkpoint.interval.ms"),

@@ -18,6 +18,7 @@ mod creation;
 mod deletion;
 mod loading;
 mod moving;
+mod producers;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
@@ -261,19 +262,6 @@ impl LogManager {
             }
         }
         removed
-    }
-
-    /// `producer.id.expiration.ms`, where it has changed: for the logs that are there and those that are yet to be made.
-    pub fn set_producer_expiration_ms(&self, expiration_ms: i64) {
-        // No log comes to be with the old value meanwhile.
-        let _one_change_at_a_time = self.changes.lock();
-        self.producer_expiration_ms.store(expiration_ms, Ordering::Relaxed);
-        self.logs().iter().for_each(|log| log.set_producer_expiration_ms(expiration_ms));
-    }
-
-    /// Forgets the producers that were idle beyond `producer.id.expiration.ms`.
-    pub fn expire_producers(&self, now_ms: TimestampMs) {
-        self.online_logs().for_each(|log| log.remove_expired_producers(now_ms));
     }
 
     /// Asks for the syncs that `flush.ms` makes due; says whether any log has that set.

@@ -294,6 +294,17 @@ impl PartitionLog {
         self.writer.lock().producer_state.remove_expired(now_ms);
     }
 
+    /// How many producers are known.
+    pub fn producer_count(&self) -> usize {
+        self.writer.lock().producer_state.producer_id_count()
+    }
+
+    /// Forgets the longest idle producers beyond `kept`, and says how many; one with an open transaction stays.
+    pub fn forget_idlest_producers(&self, kept: usize) -> usize {
+        let producers = &mut self.writer.lock().producer_state;
+        producers.forget_idlest(producers.producer_id_count().saturating_sub(kept))
+    }
+
     /// Whether the log serves at all.
     pub(super) fn check_online(&self) -> Result<(), StorageError> {
         if let Some(reason) = self.health.failure() {

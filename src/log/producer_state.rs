@@ -292,6 +292,25 @@ impl ProducerStateManager {
         self.producers.retain(|_, entry| !is_expired(entry, expiration_ms, now_ms));
     }
 
+    /// Forgets the `count` producers that have been idle longest, and says how many went; one with an open transaction
+    /// stays.
+    pub fn forget_idlest(&mut self, count: usize) -> usize {
+        if count == 0 {
+            return 0;
+        }
+        let idle = |entry: &&ProducerStateEntry| entry.current_txn_first_offset.is_none();
+        let mut idle: Vec<_> =
+            self.producers.values().filter(idle).map(|entry| (entry.last_seen_ms, entry.producer_id)).collect();
+        let count = count.min(idle.len());
+        if count < idle.len() {
+            idle.select_nth_unstable(count);
+        }
+        for (_, producer_id) in &idle[..count] {
+            self.producers.remove(producer_id);
+        }
+        count
+    }
+
     /// Forgets everything; the next record will have this offset.
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset) {
         self.producers.clear();
@@ -373,16 +392,7 @@ impl ProducerStateManager {
         if self.producers.len() < self.config.max_producers {
             return;
         }
-        let idle = |entry: &&ProducerStateEntry| entry.current_txn_first_offset.is_none();
-        let mut idle: Vec<_> =
-            self.producers.values().filter(idle).map(|entry| (entry.last_seen_ms, entry.producer_id)).collect();
-        let surplus = (self.config.max_producers / 16).max(1).min(idle.len());
-        if surplus < idle.len() {
-            idle.select_nth_unstable(surplus);
-        }
-        for (_, producer_id) in &idle[..surplus] {
-            self.producers.remove(producer_id);
-        }
+        self.forget_idlest((self.config.max_producers / 16).max(1));
     }
 
     fn forget_replicated(&mut self, below: Offset) {

@@ -89,6 +89,6 @@ pub(super) const KEYS: &[Key] = broker_keys! {
         "How fast a background thread reads the logs to compare their checksums; 0 is not at all."
     Int "producer.id.expiration.ms" = "86400000", at_least(1), ClusterWide, HONOURED;
         "How long an idle producer's sequence state is kept."
-    Int "producer.id.expiration.check.interval.ms" = "600000", at_least(1), ReadOnly, REPORTED, internal;
+    Int "producer.id.expiration.check.interval.ms" = "600000", at_least(1), ReadOnly, HONOURED, internal;
         "How often idle producers are looked for."
 };
