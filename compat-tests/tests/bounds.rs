@@ -2,11 +2,12 @@
 //! by itself.
 
 use anyhow::Result;
-use kafka_protocol::messages::{FetchRequest, MetadataRequest};
-use ottla_compat_tests::Node;
-use ottla_compat_tests::batch::Batch;
+use kafka_protocol::messages::describe_producers_request::TopicRequest;
+use kafka_protocol::messages::{DescribeProducersRequest, FetchRequest, MetadataRequest, ProduceRequest};
+use ottla_compat_tests::batch::{Batch, now_ms, parse};
 use ottla_compat_tests::wait::eventually;
-use ottla_compat_tests::wire::{encode, fetch_request};
+use ottla_compat_tests::wire::{Wire, encode, fetch_request, name, produce_request};
+use ottla_compat_tests::{Node, only_ottla};
 
 #[test]
 fn a_client_that_does_not_read_is_not_buffered_for() -> Result<()> {
@@ -108,4 +109,165 @@ fn a_partition_keeps_one_file_open() -> Result<()> {
     let open_files = node.open_files();
     assert!((PARTITIONS..PARTITIONS + 20).contains(&(open_files - before)), "{open_files} after {before}");
     Ok(())
+}
+
+/// Few descriptors, of which logs keep a part.
+const FEW_FILES: (u64, u64) = (512, 512);
+
+/// Reads one record of each of these offsets.
+fn read_each(wire: &mut Wire, topic: &str, partition: i32, offsets: std::ops::Range<i64>) -> Result<()> {
+    for offset in offsets {
+        let request = fetch_request(topic, partition, offset).with_max_bytes(1);
+        let response = wire.call(12, &request)?;
+        let found = &response.responses[0].partitions[0];
+        assert_eq!(found.error_code, 0);
+        let batches = parse(&found.records.clone().unwrap_or_default());
+        assert_eq!((batches[0].base_offset, batches[0].texts()), (offset, vec![format!("{partition}/{offset}")]));
+    }
+    Ok(())
+}
+
+fn is_led(wire: &mut Wire, topic: &str, partitions: i32) {
+    let mut led = |partition| wire.list_offset(topic, partition, -1).is_ok_and(|found| found.error_code == 0);
+    (0..partitions).for_each(|partition| eventually("the partition is led", || led(partition).then_some(())));
+}
+
+#[test]
+fn more_partitions_than_descriptors_are_written_and_read() -> Result<()> {
+    if only_ottla() {
+        return Ok(());
+    }
+    const PARTITIONS: i32 = 1200;
+    let mut node = Node::with_open_files(FEW_FILES, &[]);
+    let mut wire = node.wire();
+    wire.create_topic("wide", PARTITIONS, &[])?;
+    for round in 0..2 {
+        for partition in 0..PARTITIONS {
+            let value = format!("{partition}/{round}");
+            assert_eq!(wire.append("wide", partition, &Batch::of_values(&[&value]).encode())?, round);
+        }
+    }
+    assert!(node.open_files() < 400, "{}", node.open_files());
+    for stop in [|_: &mut Node| (), Node::kill_and_restart, Node::restart] {
+        stop(&mut node);
+        let mut wire = node.wire();
+        is_led(&mut wire, "wide", PARTITIONS);
+        for partition in 0..PARTITIONS {
+            read_each(&mut wire, "wide", partition, 0..2)?;
+        }
+        assert!(node.open_files() < 400, "{}", node.open_files());
+    }
+    assert!(!node.output().contains("Too many open files"));
+    Ok(())
+}
+
+#[test]
+fn more_closed_segments_than_descriptors_are_read() -> Result<()> {
+    if only_ottla() {
+        return Ok(());
+    }
+    const PARTITIONS: i32 = 20;
+    const SEGMENTS: i64 = 60;
+    let mut node = Node::with_open_files(FEW_FILES, &[("log.retention.check.interval.ms", "300")]);
+    let mut wire = node.wire();
+    // Records two seconds apart by their own clock: each goes to a segment of its own.
+    wire.create_topic("long", PARTITIONS, &[("segment.ms", "1000"), ("file.delete.delay.ms", "0")])?;
+    let began_ms = now_ms();
+    for offset in 0..SEGMENTS {
+        for partition in 0..PARTITIONS {
+            let batch = Batch::of_values(&[&format!("{partition}/{offset}")]).at(began_ms + offset * 2000);
+            assert_eq!(wire.append("long", partition, &batch.encode())?, offset);
+        }
+    }
+    let is_log = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "log");
+    let logs = std::fs::read_dir(node.partition_dir("long", 0))?.flatten().filter(is_log).count();
+    assert_eq!(logs as i64, SEGMENTS);
+    for stop in [|_: &mut Node| (), Node::kill_and_restart] {
+        stop(&mut node);
+        is_led(&mut node.wire(), "long", PARTITIONS);
+        // Everybody reads at the same time, each from somewhere else.
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..PARTITIONS)
+                .map(|partition| {
+                    let mut wire = node.wire();
+                    let middle = i64::from(partition) % SEGMENTS;
+                    scope.spawn(move || -> Result<()> {
+                        read_each(&mut wire, "long", partition, middle..SEGMENTS)?;
+                        read_each(&mut wire, "long", partition, 0..middle)
+                    })
+                })
+                .collect();
+            readers.into_iter().try_for_each(|reader| reader.join().expect("a reader"))
+        })?;
+        assert!(node.open_files() < 400, "{}", node.open_files());
+    }
+    // Files that are not open are deleted as well as those that are.
+    let mut wire = node.wire();
+    assert_eq!(wire.delete_records("long", 7, SEGMENTS - 1)?, (0, SEGMENTS - 1));
+    eventually("all but the last segment is deleted", || {
+        let left = std::fs::read_dir(node.partition_dir("long", 7)).ok()?.flatten();
+        (left
+            .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "deleted" || ending == "log"))
+            .count()
+            == 1)
+            .then_some(())
+    });
+    read_each(&mut wire, "long", 7, SEGMENTS - 1..SEGMENTS)?;
+    assert!(!node.output().contains("Too many open files"));
+    Ok(())
+}
+
+/// One batch for each of so many producer ids, all to one partition.
+fn write_as_many_producers(node: &Node, producers: i64) -> Result<()> {
+    node.wire().create_topic("crowded", 1, &[])?;
+    let mut reader = node.wire();
+    let mut writer = reader.split()?;
+    std::thread::scope(|scope| -> Result<()> {
+        scope.spawn(move || {
+            for id in 0..producers {
+                let batch = Batch::of_values(&["x"]).from_producer(FIRST_ID + id, 0, 0).encode();
+                writer.send(9, &produce_request("crowded", 0, 1, batch)).expect("sent");
+            }
+        });
+        for _ in 0..producers {
+            let response = reader.receive::<ProduceRequest>(9)?;
+            assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+        }
+        Ok(())
+    })
+}
+
+const FIRST_ID: i64 = 1_000_000_000;
+
+fn crowd(producers: i64) -> Result<()> {
+    if only_ottla() {
+        return Ok(());
+    }
+    let node = Node::start();
+    let before = node.rss_bytes();
+    write_as_many_producers(&node, producers)?;
+    let grown = node.rss_bytes().saturating_sub(before);
+    eprintln!("{producers} producer ids: {grown} bytes more");
+    assert!(grown < 100 << 20, "{grown} bytes");
+    let mut wire = node.wire();
+    let topic = TopicRequest::default().with_name(name("crowded")).with_partition_indexes(vec![0]);
+    let response = wire.call(0, &DescribeProducersRequest::default().with_topics(vec![topic]))?;
+    let known = response.topics[0].partitions[0].active_producers.len();
+    assert!((90_000..=100_000).contains(&known), "{known}");
+    // Those that wrote last are known, and those that are not go on all the same.
+    let batch = |id: i64, sequence| Batch::of_values(&["x"]).from_producer(FIRST_ID + id, 0, sequence).encode();
+    assert_eq!(wire.append("crowded", 0, &batch(producers - 1, 0))?, producers - 1, "a duplicate keeps its offset");
+    assert_eq!(wire.append("crowded", 0, &batch(0, 1))?, producers);
+    Ok(())
+}
+
+#[test]
+fn producer_ids_are_remembered_within_bounds() -> Result<()> {
+    crowd(110_000)
+}
+
+#[test]
+#[ignore = "slow: make compat"]
+fn a_million_producer_ids_are_remembered_within_bounds() -> Result<()> {
+    crowd(1_000_000)
 }

@@ -12,6 +12,8 @@
 //!                                done(result) ──▶ flushed offset moves, waiters wake
 //! ```
 
+mod failure;
+mod open_files;
 mod process;
 mod process_io;
 mod real;
@@ -24,6 +26,8 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use failure::{is_device_failure, is_out_of_descriptors};
+pub use open_files::{Closable, OpenFiles};
 pub use process::{absolute, lower_thread_priority, open_file_limit, raise_open_file_limit, read_text};
 pub use process_io::ProcessIo;
 pub use real::{OnSync, RealDisk};
@@ -88,6 +92,9 @@ pub trait DirectoryLock: Debug + Send + Sync {}
 /// The storage under one log directory.
 pub trait Disk: Debug + Send + Sync + 'static {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// The files of this disk that stay open between uses; whoever keeps one open tells it.
+    fn open_files(&self) -> &OpenFiles;
 
     /// The whole of a small file; longer than `max_bytes` is `InvalidData`.
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;

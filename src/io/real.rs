@@ -15,7 +15,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use super::relief::relieving_worker;
 use super::{
-    DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenMode, SyncDone, SyncRequest,
+    DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenFiles, OpenMode, SyncDone, SyncRequest,
     temporary_path,
 };
 use crate::time::{Clock, SystemClock};
@@ -31,6 +31,7 @@ type SyncJob = (SyncRequest, SyncDone);
 #[derive(Debug)]
 pub struct RealDisk {
     sync_jobs: mpsc::Sender<SyncJob>,
+    open_files: OpenFiles,
 }
 
 /// Told how long a sync took, on the sync thread.
@@ -56,7 +57,7 @@ impl RealDisk {
                 .name(format!("sync-{number}"))
                 .spawn(move || sync_jobs_until_closed(&receiver, &*clock, &*on_sync))?;
         }
-        Ok(Arc::new(Self { sync_jobs }))
+        Ok(Arc::new(Self { sync_jobs, open_files: OpenFiles::of_process() }))
     }
 }
 
@@ -98,6 +99,10 @@ impl Disk for RealDisk {
             }
         }
         Ok(Arc::new(RealFile { file: options.open(path)? }))
+    }
+
+    fn open_files(&self) -> &OpenFiles {
+        &self.open_files
     }
 
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {

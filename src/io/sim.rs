@@ -28,7 +28,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{
-    DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenMode, SyncDone, SyncRequest,
+    DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenFiles, OpenMode, SyncDone, SyncRequest,
     temporary_path,
 };
 use file::FileState;
@@ -73,6 +73,7 @@ pub enum SimOperation {
 /// See the module's documentation.
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    open_files: OpenFiles,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,6 +109,11 @@ struct SubmittedSync {
 
 impl SimDisk {
     pub fn new(seed: u64) -> Arc<Self> {
+        Self::with_open_files(seed, usize::MAX)
+    }
+
+    /// As [`SimDisk::new`]; at most `limit` files stay open between uses.
+    pub fn with_open_files(seed: u64, limit: usize) -> Arc<Self> {
         let state = State {
             rng: StdRng::seed_from_u64(seed),
             tree: Tree::new(),
@@ -121,7 +127,7 @@ impl SimDisk {
             read_bytes: 0,
             trace: 0xcbf2_9ce4_8422_2325,
         };
-        Arc::new(Self { state: Arc::new(Mutex::new(state)) })
+        Arc::new(Self { state: Arc::new(Mutex::new(state)), open_files: OpenFiles::new(limit) })
     }
 
     /// The power fails: what was not synced survives in part, chosen by `seed`. Submitted syncs never complete, and
@@ -329,6 +335,10 @@ impl Disk for SimDisk {
         let id = state.open(path, mode)?;
         let boot = state.boot;
         Ok(Arc::new(SimFile { state: Arc::clone(&self.state), id, boot, is_writable: mode != OpenMode::Read }))
+    }
+
+    fn open_files(&self) -> &OpenFiles {
+        &self.open_files
     }
 
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {

@@ -158,12 +158,12 @@ impl PartitionLog {
     }
 
     fn sync_collected(&self, collected: &Collected) -> io::Result<()> {
-        for file in self.files_between(self.flushed_offset(), collected.log_end_offset) {
+        for file in self.files_between(self.flushed_offset(), collected.log_end_offset)? {
             file.sync()?;
         }
         let mut has_new_names = false;
         for segment in collected.closed.iter().chain([&collected.active]) {
-            for index in segment.take_unsynced_indexes() {
+            for index in segment.take_unsynced_indexes()? {
                 index.sync()?;
                 has_new_names = true;
             }

@@ -103,7 +103,20 @@ impl PartitionDirectory {
     }
 
     pub fn open(&self, kind: FileKind, offset: Offset, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        self.disk.open(&self.file(kind, offset), mode)
+        self.open_suffixed(kind, offset, "", mode)
+    }
+
+    /// As [`PartitionDirectory::open`], of the file whose name ends with `suffix` besides.
+    pub(super) fn open_suffixed(
+        &self,
+        kind: FileKind,
+        offset: Offset,
+        suffix: &str,
+        mode: OpenMode,
+    ) -> io::Result<Arc<dyn DiskFile>> {
+        // With the lock, so that the folder keeps its name meanwhile.
+        let path = self.path.read();
+        self.disk.open(&path.join(kind.file_name(offset) + self.suffix + suffix), mode)
     }
 
     /// Renames the folder; open files stay open.

@@ -216,21 +216,25 @@ impl PartitionLog {
         let target = self.log_end_offset();
         let flushed = self.flushed_offset();
         let folders = self.group_commit.changed_folders(self.directory.path());
-        let request = SyncRequest { files: self.files_between(flushed, target), directories: folders.paths };
         let covered = Covered { target, generation, folder_changes: folders.changes };
+        let files = match self.files_between(flushed, target) {
+            Ok(files) => files,
+            Err(error) => return self.sync_done(covered, Err(error)),
+        };
+        let request = SyncRequest { files, directories: folders.paths };
         let log = Arc::clone(self);
         self.directory.disk().submit_sync(request, Box::new(move |result| log.sync_done(covered, result)));
     }
 
-    /// The files that hold the records between two offsets, oldest first.
-    pub(super) fn files_between(&self, from: Offset, to: Offset) -> Vec<Arc<dyn DiskFile>> {
+    /// The files that hold the records between two offsets, oldest first, for the caller to sync.
+    pub(super) fn files_between(&self, from: Offset, to: Offset) -> io::Result<Vec<Arc<dyn DiskFile>>> {
         if from >= to {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let segments = self.segments.load();
         let first = floor_segment(&segments, from);
         let touched = segments[first..].iter().take_while(|segment| segment.base_offset() < to);
-        touched.map(|segment| Arc::clone(segment.log_file())).collect()
+        touched.filter_map(|segment| segment.log_file().to_sync().transpose()).collect()
     }
 
     /// On a sync thread.

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use super::directory::{FileKind, PartitionDirectory};
+use super::kept_file::KeptFile;
 use crate::ids::Offset;
-use crate::io::{DiskFile, OpenMode};
+use crate::io::DiskFile;
 
 /// Once a search has narrowed to this many bytes of the file, it reads them in one go.
 const SEARCH_PAGE_BYTES: usize = 4096;
@@ -32,18 +33,14 @@ pub(crate) trait IndexEntry: Copy + Send + Sync + 'static {
 
 /// Entries in ascending order: stored ones, then the tail.
 pub(super) struct IndexFile<E> {
-    directory: Arc<PartitionDirectory>,
     kind: FileKind,
-    base_offset: Offset,
+    /// Opened when first needed, since most closed segments are never looked into, and let go when it is given away to be
+    /// synced: a partition that is only written to keeps no index open.
+    file: Arc<KeptFile>,
     state: RwLock<State<E>>,
 }
 
 struct State<E> {
-    /// Opened when first needed, since most closed segments are never looked into, and given away to be synced: a
-    /// partition that is only written to keeps no index open.
-    file: Option<Arc<dyn DiskFile>>,
-    /// Its name is taken, or about to be: the file has to stay open to stay readable.
-    is_renamed: bool,
     /// There is a file of that name, and it is no leftover.
     exists: bool,
     stored: usize,
@@ -55,28 +52,21 @@ struct State<E> {
 
 impl<E> State<E> {
     fn of_no_file() -> Self {
-        Self {
-            file: None,
-            is_renamed: false,
-            exists: false,
-            stored: 0,
-            tail: Vec::new(),
-            last: None,
-            unsynced: false,
-        }
+        Self { exists: false, stored: 0, tail: Vec::new(), last: None, unsynced: false }
     }
 }
 
 impl<E: IndexEntry> IndexFile<E> {
     /// An index that has no file yet, or whose file counts for nothing: the first write replaces it.
     pub(super) fn empty(directory: Arc<PartitionDirectory>, kind: FileKind, base_offset: Offset) -> Self {
-        let state = State::of_no_file();
-        Self { directory, kind, base_offset, state: RwLock::new(state) }
+        let file = KeptFile::new(directory, kind, base_offset);
+        Self { kind, file, state: RwLock::new(State::of_no_file()) }
     }
 
     /// The index as its file has it. An absent file is `NotFound`; one that holds a part of an entry is `InvalidData`.
     pub(super) fn open(directory: Arc<PartitionDirectory>, kind: FileKind, base_offset: Offset) -> io::Result<Self> {
-        let file = directory.open(kind, base_offset, OpenMode::ReadWrite)?;
+        let kept = KeptFile::new(directory, kind, base_offset);
+        let file = kept.opened()?;
         let size_bytes = file.size_bytes()? as usize;
         if !size_bytes.is_multiple_of(E::BYTES) {
             let reason = format!("{size_bytes} bytes are no multiple of {}", E::BYTES);
@@ -88,7 +78,8 @@ impl<E: IndexEntry> IndexFile<E> {
             None => None,
         };
         let state = State { exists: true, stored, last, ..State::of_no_file() };
-        Ok(Self { directory, kind, base_offset, state: RwLock::new(state) })
+        kept.let_go();
+        Ok(Self { kind, file: kept, state: RwLock::new(state) })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -116,7 +107,7 @@ impl<E: IndexEntry> IndexFile<E> {
     /// Entries that were not synced may be zeros after a crash, until recovery has cut them off. Only the very first
     /// can be zero and true, so that others count as beyond.
     pub(super) fn last_where(&self, is_before: impl Fn(&E) -> bool) -> io::Result<Option<(usize, E)>> {
-        let (file, stored) = {
+        let stored = {
             let state = self.state.read();
             // Most look-ups are near the end of the log.
             if state.tail.first().is_some_and(&is_before) {
@@ -126,14 +117,12 @@ impl<E: IndexEntry> IndexFile<E> {
             if state.stored == 0 {
                 return Ok(None);
             }
-            (state.file.clone(), state.stored)
+            state.stored
         };
         // The file is searched without the lock: a read of a cold page must not hold up the appender.
-        let file = match file {
-            Some(file) => file,
-            None => self.open_file()?,
-        };
-        search_file(&*file, stored, |slot, entry: &E| !(slot > 0 && entry.is_zero()) && is_before(entry))
+        search_file(&*self.file.opened()?, stored, |slot, entry: &E| {
+            !(slot > 0 && entry.is_zero()) && is_before(entry)
+        })
     }
 
     pub(super) fn entry(&self, slot: usize) -> io::Result<E> {
@@ -144,7 +133,7 @@ impl<E: IndexEntry> IndexFile<E> {
                 return entry.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no such index entry"));
             }
         }
-        read_entry(&*self.open_file()?, slot)
+        read_entry(&*self.file.opened()?, slot)
     }
 
     /// Writes the tail behind the stored entries. On an error nothing is forgotten, and it may be called again.
@@ -155,14 +144,14 @@ impl<E: IndexEntry> IndexFile<E> {
         }
         let mut bytes = Vec::with_capacity(state.tail.len() * E::BYTES);
         state.tail.iter().for_each(|entry| entry.encode(&mut bytes));
-        let file = self.file_of(&mut state)?;
+        self.file.created()?;
         let position = (state.stored * E::BYTES) as u64;
         // A file that is longer is the leftover of a write that failed, or of a crash before recovery.
-        if file.size_bytes()? != position {
-            file.set_size_bytes(position)?;
+        if self.file.size_bytes()? != position {
+            self.file.set_size_bytes(position)?;
         }
         if !bytes.is_empty() {
-            file.write_all_at(&[IoSlice::new(&bytes)], position)?;
+            self.file.write_all_at(&[IoSlice::new(&bytes)], position)?;
         }
         state.exists = true;
         state.stored += state.tail.len();
@@ -182,12 +171,14 @@ impl<E: IndexEntry> IndexFile<E> {
     }
 
     /// The file, if it was written to since this was last asked; for the caller to sync.
-    pub(super) fn take_unsynced(&self) -> Option<Arc<dyn DiskFile>> {
+    pub(super) fn take_unsynced(&self) -> io::Result<Option<Arc<dyn DiskFile>>> {
         let mut state = self.state.write();
         if !std::mem::take(&mut state.unsynced) {
-            return None;
+            return Ok(None);
         }
-        if state.is_renamed { state.file.clone() } else { state.file.take() }
+        let file = self.file.to_sync()?;
+        self.file.let_go();
+        Ok(file)
     }
 
     /// Keeps the first `entries` entries.
@@ -197,8 +188,7 @@ impl<E: IndexEntry> IndexFile<E> {
             let kept = entries - state.stored;
             state.tail.truncate(kept);
         } else {
-            let file = self.file_of(&mut state)?;
-            file.set_size_bytes((entries * E::BYTES) as u64)?;
+            self.file.set_size_bytes((entries * E::BYTES) as u64)?;
             state.stored = entries;
             state.tail.clear();
             state.unsynced = true;
@@ -208,33 +198,14 @@ impl<E: IndexEntry> IndexFile<E> {
             None if state.stored == 0 => None,
             None => {
                 let slot = state.stored - 1;
-                Some(read_entry(&*self.file_of(&mut state)?, slot)?)
+                Some(read_entry(&*self.file, slot)?)
             }
         };
         Ok(())
     }
 
-    /// Opens the file if it is not open yet, so that it stays readable when it is renamed.
-    pub(super) fn hold_open(&self) -> io::Result<()> {
-        let mut state = self.state.write();
-        state.is_renamed = true;
-        self.file_of(&mut state).map(drop)
-    }
-
-    fn open_file(&self) -> io::Result<Arc<dyn DiskFile>> {
-        if let Some(file) = &self.state.read().file {
-            return Ok(Arc::clone(file));
-        }
-        self.file_of(&mut self.state.write())
-    }
-
-    fn file_of(&self, state: &mut State<E>) -> io::Result<Arc<dyn DiskFile>> {
-        if let Some(file) = &state.file {
-            return Ok(Arc::clone(file));
-        }
-        let file = self.directory.open(self.kind, self.base_offset, OpenMode::Create)?;
-        state.file = Some(Arc::clone(&file));
-        Ok(file)
+    pub(super) fn file(&self) -> &KeptFile {
+        &self.file
     }
 }
 

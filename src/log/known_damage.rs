@@ -106,7 +106,7 @@ impl PartitionLog {
             };
             parts.push(DurablePart {
                 segment: segment.base_offset(),
-                file: Arc::clone(segment.log_file()),
+                file: segment.log_file().clone(),
                 end_position,
             });
             if !is_durable {

@@ -30,6 +30,7 @@ pub mod first_write;
 pub mod group_commit;
 pub mod health;
 pub(crate) mod index_file;
+mod kept_file;
 pub mod known_damage;
 pub mod leader_epochs;
 pub mod log_directory;

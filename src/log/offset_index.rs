@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::directory::{FileKind, PartitionDirectory};
 use super::index_file::{IndexEntry, IndexFile};
+use super::kept_file::KeptFile;
 use crate::ids::Offset;
 use crate::io::DiskFile;
 
@@ -152,12 +153,12 @@ impl OffsetIndex {
         self.entries.write_tail()
     }
 
-    pub(super) fn take_unsynced(&self) -> Option<Arc<dyn DiskFile>> {
+    pub(super) fn take_unsynced(&self) -> io::Result<Option<Arc<dyn DiskFile>>> {
         self.entries.take_unsynced()
     }
 
-    pub(super) fn hold_open(&self) -> io::Result<()> {
-        self.entries.hold_open()
+    pub(super) fn file(&self) -> &KeptFile {
+        self.entries.file()
     }
 
     fn resolve(&self, entry: Option<Entry>) -> OffsetPosition {

@@ -1,7 +1,6 @@
 //! Reading: which bytes of which file answer a fetch. No record byte is touched here.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::batch_scan::PlacedBatch;
@@ -53,7 +52,13 @@ impl PartitionLog {
         up_to: Offset,
     ) -> Result<LogRead, ReadError> {
         self.check_online()?;
-        self.find_records(from, max_bytes, min_one_batch, up_to).map_err(|error| self.told_if_corrupt(from, error))
+        let find = || self.find_records(from, max_bytes, min_one_batch, up_to);
+        let found = match find() {
+            // Its segment went between the look at the list and the look into the file: the list is another one now.
+            Err(ReadError::Storage(StorageError::Io(error))) if error.kind() == io::ErrorKind::NotFound => find(),
+            found => found,
+        };
+        found.map_err(|error| self.told_if_corrupt(from, error))
     }
 
     fn find_records(
@@ -94,7 +99,7 @@ impl PartitionLog {
             if let Some((size, next_offset)) = self.fit(segment, &start, end, max_bytes, min_one_batch)? {
                 read.next_offset = next_offset;
                 read.slice = Some(FileSlice {
-                    file: Arc::clone(segment.log_file()),
+                    file: segment.log_file().opened()?,
                     position: start.position,
                     size_bytes: size,
                 });

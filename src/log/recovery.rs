@@ -31,7 +31,7 @@ use super::segment::Segment;
 use super::segment_recovery::RecoveredSegment;
 use crate::config::LogConfig;
 use crate::ids::{Offset, TopicPartition};
-use crate::io::OpenMode;
+use crate::io::{DiskFile, OpenMode};
 use crate::time::TimestampMs;
 
 /// All of a log that was closed in good order is trusted.
@@ -409,7 +409,7 @@ impl<'a> Recovery<'a> {
             recovery_point = if synced { end } else { self.request.recovery_point.min(end) };
         } else if let Some(last) = self.segments.last() {
             // Entries that were cut, of records that a crash took, must not come back among later ones.
-            last.take_unsynced_indexes().try_for_each(|index| index.sync())?;
+            last.take_unsynced_indexes()?.try_for_each(|index| index.sync())?;
         }
         let LoadRequest { directory, .. } = self.request;
         // Another broker's file stays as it is: the same comes of it at any start, and it is written with the next epoch.
@@ -504,7 +504,7 @@ impl<'a> Recovery<'a> {
 /// The log first: an index never says more than the log holds.
 fn sync_segment(segment: &Segment) -> io::Result<()> {
     segment.log_file().sync()?;
-    for index in segment.take_unsynced_indexes() {
+    for index in segment.take_unsynced_indexes()? {
         index.sync()?;
     }
     Ok(())

@@ -44,13 +44,12 @@ impl Removals {
         kinds: impl IntoIterator<Item = FileKind>,
         due_ms: TimestampMs,
     ) -> io::Result<()> {
-        // Whoever still reads it goes on with open files.
-        segment.hold_open()?;
         let mut names = Vec::new();
         for kind in kinds {
             let path = directory.file(kind, segment.base_offset());
             let name = format!("{}{DELETED_SUFFIX}", kind.file_name(segment.base_offset()));
-            match directory.disk().rename(&path, &path.with_file_name(&name)) {
+            // Whoever still reads it goes on with the open file, or opens it under its new name.
+            match segment.retire_file(kind, || directory.disk().rename(&path, &path.with_file_name(&name))) {
                 Ok(()) => names.push(name),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),

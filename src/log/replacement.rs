@@ -96,8 +96,6 @@ impl PartitionLog {
         }
         self.rename_all(cleaned, CLEANED_SUFFIX, SWAP_SUFFIX)?;
         self.sync_folder()?;
-        // Not under the append lock: it opens files.
-        replaced.iter().try_for_each(|segment| segment.hold_open())?;
         {
             let mut writer = self.lock_writer();
             let swapped = self.swap_in(&mut writer, replaced, cleaned, now_ms);

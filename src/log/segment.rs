@@ -17,11 +17,12 @@ use parking_lot::Mutex;
 
 use super::batch_scan::{self, HeaderScan, PlacedBatch};
 use super::directory::{FileKind, PartitionDirectory};
+use super::kept_file::KeptFile;
 use super::offset_index::{self, OffsetIndex, OffsetPosition};
 use super::time_index::{NO_TIMESTAMP, TimeIndex, TimestampOffset};
 use super::txn_index::TxnIndex;
 use crate::ids::Offset;
-use crate::io::{DiskFile, OpenMode};
+use crate::io::DiskFile;
 use crate::time::TimestampMs;
 
 /// Positions in the offset index are 31 bits wide.
@@ -40,7 +41,7 @@ pub(super) struct SegmentId {
 pub struct Segment {
     base_offset: Offset,
     revision: u32,
-    log: Arc<dyn DiskFile>,
+    log: Arc<KeptFile>,
     size_bytes: AtomicU64,
     pub(super) offset_index: OffsetIndex,
     pub(super) time_index: TimeIndex,
@@ -84,8 +85,8 @@ pub(super) struct RollLimits {
 impl Segment {
     /// A new and empty segment. Leftovers of an earlier one under its name are emptied.
     pub fn create(directory: &Arc<PartitionDirectory>, base_offset: Offset, now_ms: TimestampMs) -> io::Result<Self> {
-        let log = directory.open(FileKind::Log, base_offset, OpenMode::Create)?;
-        if log.size_bytes()? > 0 {
+        let log = KeptFile::new(Arc::clone(directory), FileKind::Log, base_offset);
+        if log.created()?.size_bytes()? > 0 {
             log.set_size_bytes(0)?;
         }
         directory.disk().remove_file(&directory.file(FileKind::TxnIndex, base_offset))?;
@@ -102,7 +103,7 @@ impl Segment {
     /// A segment whose files are there and whose indexes may be trusted. `InvalidData` or `NotFound`: its indexes
     /// have to be built anew, which [`Segment::open_without_indexes`] and [`Segment::recover`] do.
     pub fn open(directory: &Arc<PartitionDirectory>, base_offset: Offset, now_ms: TimestampMs) -> io::Result<Self> {
-        let log = directory.open(FileKind::Log, base_offset, OpenMode::ReadWrite)?;
+        let log = KeptFile::new(Arc::clone(directory), FileKind::Log, base_offset);
         let offset_index = OffsetIndex::open(Arc::clone(directory), base_offset, log.size_bytes()?)
             .map_err(batch_scan::in_file(FileKind::OffsetIndex, base_offset))?;
         let time_index = TimeIndex::open(Arc::clone(directory), base_offset)
@@ -118,7 +119,8 @@ impl Segment {
         base_offset: Offset,
         now_ms: TimestampMs,
     ) -> io::Result<Self> {
-        let log = directory.open(FileKind::Log, base_offset, OpenMode::ReadWrite)?;
+        let log = KeptFile::new(Arc::clone(directory), FileKind::Log, base_offset);
+        log.opened()?;
         directory.disk().remove_file(&directory.file(FileKind::TxnIndex, base_offset))?;
         Ok(Self::assemble(
             base_offset,
@@ -132,7 +134,7 @@ impl Segment {
 
     fn assemble(
         base_offset: Offset,
-        log: Arc<dyn DiskFile>,
+        log: Arc<KeptFile>,
         offset_index: OffsetIndex,
         time_index: TimeIndex,
         txn_index: TxnIndex,
@@ -179,7 +181,7 @@ impl Segment {
         self.size_bytes.load(Ordering::Acquire)
     }
 
-    pub fn log_file(&self) -> &Arc<dyn DiskFile> {
+    pub fn log_file(&self) -> &Arc<KeptFile> {
         &self.log
     }
 
@@ -397,11 +399,11 @@ impl Segment {
         self.time_index.write_tail()
     }
 
-    /// The files of the indexes that were written to since this was last asked.
-    pub(super) fn take_unsynced_indexes(&self) -> impl Iterator<Item = Arc<dyn DiskFile>> {
+    /// The files of the indexes that were written to since this was last asked, for the caller to sync.
+    pub(super) fn take_unsynced_indexes(&self) -> io::Result<impl Iterator<Item = Arc<dyn DiskFile>>> {
         let files =
-            [self.offset_index.take_unsynced(), self.time_index.take_unsynced(), self.txn_index.take_unsynced()];
-        files.into_iter().flatten()
+            [self.offset_index.take_unsynced()?, self.time_index.take_unsynced()?, self.txn_index.take_unsynced()?];
+        Ok(files.into_iter().flatten())
     }
 
     /// Cuts off the batch that holds `offset` and all behind it; says how many bytes went.
@@ -443,9 +445,14 @@ impl Segment {
         self.size_bytes.store(size_bytes, Ordering::Release);
     }
 
-    /// Opens what may still be read after the files are renamed.
-    pub(super) fn hold_open(&self) -> io::Result<()> {
-        self.offset_index.hold_open()?;
-        self.time_index.hold_open()
+    /// Lets `rename` give one of its files its last name, under which it stays readable.
+    pub(super) fn retire_file(&self, kind: FileKind, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        match kind {
+            FileKind::Log => self.log.retire(rename),
+            FileKind::OffsetIndex => self.offset_index.file().retire(rename),
+            FileKind::TimeIndex => self.time_index.file().retire(rename),
+            FileKind::TxnIndex => self.txn_index.file().retire(rename),
+            FileKind::ProducerSnapshot => rename(),
+        }
     }
 }

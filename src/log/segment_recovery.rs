@@ -12,6 +12,7 @@ use super::segment::Segment;
 use super::sound_batches::SoundBatches;
 use super::time_index::{NO_TIMESTAMP, TimestampOffset};
 use crate::ids::Offset;
+use crate::io::DiskFile;
 use crate::time::TimestampMs;
 
 /// Bytes that are written again at a time.

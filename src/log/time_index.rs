@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::directory::{FileKind, PartitionDirectory};
 use super::index_file::{IndexEntry, IndexFile};
+use super::kept_file::KeptFile;
 use super::offset_index::{read_i32, relative_offset};
 use crate::ids::Offset;
 use crate::io::DiskFile;
@@ -130,12 +131,12 @@ impl TimeIndex {
         self.entries.write_tail()
     }
 
-    pub(super) fn take_unsynced(&self) -> Option<Arc<dyn DiskFile>> {
+    pub(super) fn take_unsynced(&self) -> io::Result<Option<Arc<dyn DiskFile>>> {
         self.entries.take_unsynced()
     }
 
-    pub(super) fn hold_open(&self) -> io::Result<()> {
-        self.entries.hold_open()
+    pub(super) fn file(&self) -> &KeptFile {
+        self.entries.file()
     }
 
     fn resolve(&self, entry: Option<Entry>) -> TimestampOffset {

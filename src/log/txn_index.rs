@@ -12,8 +12,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::directory::{FileKind, PartitionDirectory};
+use super::kept_file::KeptFile;
 use crate::ids::{Offset, ProducerId};
-use crate::io::{DiskFile, OpenMode};
+use crate::io::DiskFile;
 
 /// Bytes of one entry.
 pub const TXN_ENTRY_BYTES: usize = 34;
@@ -63,14 +64,12 @@ impl AbortedTxn {
 /// The transaction index of one segment.
 #[derive(Debug)]
 pub struct TxnIndex {
-    directory: Arc<PartitionDirectory>,
-    base_offset: Offset,
+    file: Arc<KeptFile>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    file: Option<Arc<dyn DiskFile>>,
     entries: usize,
     unsynced: bool,
 }
@@ -78,14 +77,13 @@ struct State {
 impl TxnIndex {
     /// The index as its file has it; no file is an empty index. `InvalidData`: the file is none of this segment.
     pub fn open(directory: Arc<PartitionDirectory>, base_offset: Offset) -> io::Result<Self> {
-        let file = match directory.open(FileKind::TxnIndex, base_offset, OpenMode::ReadWrite) {
-            Ok(file) => Some(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
+        let file = KeptFile::new(directory, FileKind::TxnIndex, base_offset);
+        let size_bytes = match file.size_bytes() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            found => found? as usize,
         };
-        let size_bytes = file.as_ref().map_or(Ok(0), |file| file.size_bytes())? as usize;
-        let state = State { file, entries: size_bytes / TXN_ENTRY_BYTES, unsynced: false };
-        let index = Self { directory, base_offset, state: Mutex::new(state) };
+        let state = State { entries: size_bytes / TXN_ENTRY_BYTES, unsynced: false };
+        let index = Self { file, state: Mutex::new(state) };
         let mut sound = size_bytes.is_multiple_of(TXN_ENTRY_BYTES);
         index.visit(|entry| {
             sound &= entry.last_offset >= base_offset;
@@ -95,17 +93,13 @@ impl TxnIndex {
     }
 
     pub(super) fn empty(directory: Arc<PartitionDirectory>, base_offset: Offset) -> Self {
-        Self { directory, base_offset, state: Mutex::default() }
+        Self { file: KeptFile::new(directory, FileKind::TxnIndex, base_offset), state: Mutex::default() }
     }
 
     pub fn append(&self, transaction: &AbortedTxn) -> io::Result<()> {
         let mut state = self.state.lock();
-        let file = match &state.file {
-            Some(file) => Arc::clone(file),
-            None => self.directory.open(FileKind::TxnIndex, self.base_offset, OpenMode::Create)?,
-        };
-        state.file = Some(Arc::clone(&file));
-        file.write_all_at(&[IoSlice::new(&transaction.encode())], (state.entries * TXN_ENTRY_BYTES) as u64)?;
+        self.file.created()?;
+        self.file.write_all_at(&[IoSlice::new(&transaction.encode())], (state.entries * TXN_ENTRY_BYTES) as u64)?;
         state.entries += 1;
         state.unsynced = true;
         Ok(())
@@ -133,29 +127,30 @@ impl TxnIndex {
             keep
         })?;
         let mut state = self.state.lock();
-        if let (Some(file), true) = (state.file.clone(), kept < state.entries) {
-            file.set_size_bytes((kept * TXN_ENTRY_BYTES) as u64)?;
+        if kept < state.entries {
+            self.file.set_size_bytes((kept * TXN_ENTRY_BYTES) as u64)?;
             state.entries = kept;
             state.unsynced = true;
         }
         Ok(())
     }
 
-    pub(super) fn take_unsynced(&self) -> Option<Arc<dyn DiskFile>> {
+    pub(super) fn take_unsynced(&self) -> io::Result<Option<Arc<dyn DiskFile>>> {
         let mut state = self.state.lock();
-        if !std::mem::take(&mut state.unsynced) {
-            return None;
-        }
-        state.file.clone()
+        if std::mem::take(&mut state.unsynced) { self.file.to_sync() } else { Ok(None) }
+    }
+
+    pub(super) fn file(&self) -> &KeptFile {
+        &self.file
     }
 
     /// Shows the entries in order until `visitor` says false.
     fn visit(&self, mut visitor: impl FnMut(&AbortedTxn) -> bool) -> io::Result<()> {
-        let (file, entries) = {
-            let state = self.state.lock();
-            let Some(file) = state.file.clone() else { return Ok(()) };
-            (file, state.entries)
-        };
+        let entries = self.state.lock().entries;
+        if entries == 0 {
+            return Ok(());
+        }
+        let file = self.file.opened()?;
         let mut buffer = [0; ENTRIES_PER_READ * TXN_ENTRY_BYTES];
         let mut slot = 0;
         while slot < entries {

@@ -1,7 +1,6 @@
 //! The segment that a group of segments becomes, on its way: its files end with `.cleaned`.
 
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 
 use super::super::directory::{CLEANED_SUFFIX, FileKind, PartitionDirectory, SWAP_SUFFIX};
 use super::super::partition_log::PartitionLog;
@@ -10,6 +9,7 @@ use super::super::segment::{MAX_SEGMENT_BYTES, Segment};
 use super::super::time_index::{NO_TIMESTAMP, TimestampOffset};
 use super::super::txn_index::AbortedTxn;
 use crate::ids::Offset;
+use crate::io::DiskFile;
 use crate::protocol::batch::BatchHeader;
 use crate::time::TimestampMs;
 
@@ -83,7 +83,8 @@ impl CleanedSegment {
         self.segment.set_size_bytes(self.written_bytes);
         self.segment.state.lock().max_timestamp = self.max_timestamp;
         self.segment.close_indexes()?;
-        let files = [Arc::clone(self.segment.log_file())].into_iter().chain(self.segment.take_unsynced_indexes());
+        let log_file = self.segment.log_file().to_sync()?;
+        let files = log_file.into_iter().chain(self.segment.take_unsynced_indexes()?);
         files.into_iter().try_for_each(|file| file.sync()).inspect_err(|error| {
             log.fail_directory(format_args!("sync of a cleaned segment of {}: {error}", log.topic_partition()));
         })?;
