@@ -185,7 +185,7 @@ impl PartitionLog {
         }
         let written = self.write_rolling(writer, (base_offset, slices, summary), &limits, config, now_ms);
         if let Err(error) = written {
-            self.health.write_failed(&error);
+            self.io_failed("an append", &error);
             return Err(error.into());
         }
         self.add_size_bytes(summary.size_bytes);
@@ -228,6 +228,7 @@ impl PartitionLog {
             && let Err(error) = writer.active.txn_index.append(&aborted_txn(aborted))
         {
             // Consumers would see aborted records as committed ones. Recovery builds the index anew.
+            self.io_failed("an append", &error);
             self.mark_broken(&error);
             return Err(error.into());
         }

@@ -50,7 +50,8 @@ impl PartitionLog {
                 return Ok(self.recovery_point());
             }
             let interval_bytes = self.config.load().index_interval_bytes.max(1) as u64;
-            self.collect(&mut writer, interval_bytes * SNAPSHOT_INDEX_INTERVALS)?
+            let collected = self.collect(&mut writer, interval_bytes * SNAPSHOT_INDEX_INTERVALS);
+            collected.inspect_err(|error| self.io_failed("a checkpoint", error))?
         };
         self.bring_to_device(collected, now_ms)
     }
@@ -113,6 +114,7 @@ impl PartitionLog {
             writer.epochs_changed |= collected.epochs.is_some();
             writer.unsynced_closed.extend(collected.closed);
             writer.unsynced_snapshots.extend(collected.snapshots);
+            self.io_failed("a checkpoint", &error);
             return Err(error.into());
         }
         if let Err(error) = self.sync_collected(&collected) {

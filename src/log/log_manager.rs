@@ -25,6 +25,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -42,7 +43,7 @@ use super::scrubbing::Scrubbing;
 use crate::config::LogConfig;
 use crate::error::ErrorCode;
 use crate::ids::{self, DirectoryId, TopicId, TopicPartition};
-use crate::io::DiskSpace;
+use crate::io::{DiskFile, DiskSpace, is_device_failure};
 use crate::time::{Clock, TimestampMs};
 
 pub use creation::NewLog;
@@ -243,6 +244,15 @@ impl LogManager {
         self.directories.iter().try_for_each(|directory| directory.base.health().begin_write())
     }
 
+    /// Records could not be sent from this file. Where that is because the device fails, no look-up may ever have met it.
+    pub fn sending_failed(&self, file: &Arc<dyn DiskFile>, error: &io::Error) {
+        if is_device_failure(error)
+            && let Some(log) = self.logs().into_iter().find(|log| log.holds(file))
+        {
+            log.io_failed("a read", error);
+        }
+    }
+
     /// Whether some directory takes writes.
     pub fn takes_writes(&self) -> bool {
         self.online().any(|(_, directory)| directory.base.health().write_state() == WriteState::Writable)
@@ -258,7 +268,10 @@ impl LogManager {
         for log in self.online_logs() {
             match log.delete_old_segments(now_ms) {
                 Ok(count) => removed += count,
-                Err(error) => tracing::warn!(partition = %log.topic_partition(), %error, "retention failed"),
+                Err(error) => {
+                    log.storage_failed("retention", &error);
+                    tracing::warn!(partition = %log.topic_partition(), %error, "retention failed");
+                }
             }
         }
         removed

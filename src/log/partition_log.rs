@@ -21,6 +21,7 @@ use super::replacement::CleaningGate;
 use super::segment::{MAX_SEGMENT_BYTES, Segment};
 use crate::config::LogConfig;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
+use crate::io::is_device_failure;
 use crate::time::TimestampMs;
 
 /// The segments of a log, oldest first, never empty; the last one is the active one. Replaced as a whole.
@@ -350,6 +351,21 @@ impl PartitionLog {
             tracing::debug!(partition = %self.topic_partition, %reason, "a deleted log fails");
         } else {
             self.health.fail(reason);
+        }
+    }
+
+    /// An operation on the log's files failed: a disk that is full or read-only refuses producers from now on, a device
+    /// that fails takes its directory offline. What else it may be is the caller's to tell.
+    pub(super) fn io_failed(&self, operation: &str, error: &io::Error) {
+        if !self.health.write_failed(error) && is_device_failure(error) {
+            self.fail_directory(format_args!("{operation} of {}: {error}", self.topic_partition));
+        }
+    }
+
+    /// As [`PartitionLog::io_failed`], where that is why it failed.
+    pub(super) fn storage_failed(&self, operation: &str, error: &StorageError) {
+        if let StorageError::Io(error) = error {
+            self.io_failed(operation, error);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Reading: which bytes of which file answer a fetch. No record byte is touched here.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::batch_scan::PlacedBatch;
@@ -9,7 +10,7 @@ use super::partition_log::{PartitionLog, Segments};
 use super::segment::Segment;
 use super::txn_index::AbortedTxn;
 use crate::ids::Offset;
-use crate::io::FileSlice;
+use crate::io::{DiskFile, FileSlice};
 
 /// What a read found.
 #[derive(Clone, Debug)]
@@ -109,6 +110,11 @@ impl PartitionLog {
         Ok(read)
     }
 
+    /// Whether this is the open file of one of its segments.
+    pub(super) fn holds(&self, file: &Arc<dyn DiskFile>) -> bool {
+        self.segments.load().iter().any(|segment| segment.log_file().is_open_as(file))
+    }
+
     /// About how many bytes lie between two offsets, for long polls that wait for a minimum.
     pub fn bytes_between(&self, from: Offset, to: Offset) -> Result<u64, StorageError> {
         let segments = self.segments.load();
@@ -135,7 +141,8 @@ impl PartitionLog {
         let segments = self.segments.load();
         let mut aborted = Vec::new();
         for segment in &segments[floor_segment(&segments, from)..] {
-            if segment.txn_index.collect(from, up_to, &mut aborted)? {
+            let collected = segment.txn_index.collect(from, up_to, &mut aborted);
+            if collected.inspect_err(|error| self.io_failed("a read", error))? {
                 break;
             }
         }
@@ -213,7 +220,12 @@ impl PartitionLog {
                 }
                 ReadError::Corrupt { partition, offset: from, reason }
             }
-            other => other,
+            other => {
+                if let ReadError::Storage(error) = &other {
+                    self.storage_failed("a read", error);
+                }
+                other
+            }
         }
     }
 

@@ -19,7 +19,8 @@ impl PartitionLog {
         let mut writer = self.lock_writer();
         self.check_online()?;
         let next_offset = self.log_end_offset();
-        Ok(self.roll_at(&mut writer, next_offset, now_ms)?)
+        let rolled = self.roll_at(&mut writer, next_offset, now_ms);
+        Ok(rolled.inspect_err(|error| self.io_failed("a roll", error))?)
     }
 
     /// As [`PartitionLog::roll`], the next record having `next_offset`. On an error the log goes on in the old one.

@@ -21,7 +21,7 @@ use super::limits::ConnectionSlot;
 use super::memory::{GRACE, GrowingLease, MemoryLease, NoRoom, RequestMemory, patience};
 use super::writer::write_pieces;
 use crate::api::{self, ConnectionContext, PendingReply, Reply, RequestTimer, Started};
-use crate::io::relieving_worker;
+use crate::io::{DiskFile, relieving_worker};
 use crate::protocol::frame::FrameCaps;
 use crate::protocol::piece::{Piece, memory_bytes};
 
@@ -239,10 +239,14 @@ impl Connection {
     /// Writes, as long as the client takes; not beyond its time where others wait for the room that this connection
     /// holds meanwhile.
     async fn write(&mut self, pieces: &[Piece], holds_replies: bool) -> Result<(), End> {
+        let logs = &self.context.services.logs;
+        let on_file_error = |file: &Arc<dyn DiskFile>, error: &io::Error| logs.sending_failed(file, error);
         let holds_requests = self.reader.holds_room() || self.in_flight.iter().any(|request| request.lease.is_held());
         tokio::select! {
             biased;
-            written = write_pieces(&self.stream, pieces, self.settings.max_idle) => Ok(written.map(drop)?),
+            written = write_pieces(&self.stream, pieces, self.settings.max_idle, &on_file_error) => {
+                Ok(written.map(drop)?)
+            }
             () = self.settings.memory.wanted_for(GRACE), if holds_requests => Err(End::TooSlow),
             () = self.settings.reply_memory.wanted_for(patience(memory_bytes(pieces))), if holds_replies => {
                 Err(End::TooSlow)

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::sendfile;
@@ -9,7 +10,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::io::FileSlice;
+use crate::io::{DiskFile, FileSlice};
 use crate::protocol::piece::Piece;
 
 /// Pieces of memory handed to one `sendmsg`.
@@ -17,11 +18,13 @@ const MAX_GATHERED: usize = 64;
 /// File bytes handed to one `sendfile`, and read at once where the page cache does not have them.
 const FILE_CHUNK_BYTES: usize = 256 * 1024;
 
-/// Writes all pieces, in order. Fails once the client has taken nothing for `stall_limit`.
+/// Writes all pieces, in order. Fails once the client has taken nothing for `stall_limit`. What fails while a file is sent
+/// is told to `on_file_error` too: it may be the file's fault as well as the client's.
 pub(super) async fn write_pieces(
     stream: &TcpStream,
     pieces: &[Piece],
     stall_limit: Option<Duration>,
+    on_file_error: &(dyn Fn(&Arc<dyn DiskFile>, &io::Error) + Sync),
 ) -> io::Result<u64> {
     let socket = Socket { stream, stall_limit };
     let mut written = 0;
@@ -30,7 +33,8 @@ pub(super) async fn write_pieces(
         match first {
             Piece::File(slice) => {
                 rest = &rest[1..];
-                socket.send_file(slice, !rest.is_empty()).await?;
+                let sent = socket.send_file(slice, !rest.is_empty()).await;
+                sent.inspect_err(|error| on_file_error(&slice.file, error))?;
                 written += slice.size_bytes as u64;
             }
             Piece::Bytes(_) => {

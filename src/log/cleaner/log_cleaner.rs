@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::super::health::WriteState;
 use super::super::log_manager::LogManager;
+use super::super::partition_log::PartitionLog;
 use super::registry::{Registry, Task, Uncleanable};
 use super::round::{Pacer, Round, RoundError, RoundLimits, RoundStats};
 use super::throttle::Throttle;
 use crate::config::CleanerConfig;
+use crate::io::{is_device_failure, is_out_of_descriptors};
 use crate::time::Clock;
 
 /// The least that is read or written at a time, however many threads share `log.cleaner.io.buffer.size`.
@@ -204,17 +207,17 @@ impl Shared {
                 self.last_rounds.lock().insert(id, LastRound { stats, max_compaction_delay_ms });
                 true
             }
-            Err(error @ (RoundError::Stopped | RoundError::Changed)) => {
+            Err(error) if has_changed(&task.log, &error) => {
                 tracing::info!(%partition, %error, "cleaning is given up");
                 true
+            }
+            Err(RoundError::Segment { source, .. }) if Self::is_of_disk(&task, &source) => {
+                tracing::warn!(%partition, error = %source, "cleaning waits for the disk");
+                false
             }
             // Deleted meanwhile, or its directory is offline: then that has been said.
             Err(error) if !task.log.is_cleanable(task.history) => {
                 tracing::info!(%partition, %error, "cleaning is given up");
-                false
-            }
-            Err(RoundError::Segment { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
-                tracing::warn!(%partition, "cleaning waits: the disk is full");
                 false
             }
             Err(error) => {
@@ -222,6 +225,13 @@ impl Shared {
                 false
             }
         }
+    }
+
+    /// Whether a round failed because of the disk and not because of what the log holds. A device that fails takes its
+    /// directory offline, as in Kafka; a disk that is full or read-only may have room again.
+    fn is_of_disk(task: &Task<'_>, error: &io::Error) -> bool {
+        task.log.io_failed("cleaning", error);
+        WriteState::after(error).is_some() || is_device_failure(error) || is_out_of_descriptors(error)
     }
 
     fn limits(&self) -> RoundLimits {
@@ -257,6 +267,16 @@ impl Pacer for ThreadPacer<'_> {
             self.shared.rest(self.id, wait);
         }
         !self.shared.control.lock().ends(self.id)
+    }
+}
+
+/// Whether a round ended because its log is no longer what it was: retention may have taken the files it was reading.
+fn has_changed(log: &PartitionLog, error: &RoundError) -> bool {
+    match error {
+        RoundError::Stopped | RoundError::Changed => true,
+        RoundError::Segment { segment, source } => {
+            source.kind() == io::ErrorKind::NotFound && *segment < log.log_start_offset()
+        }
     }
 }
 

@@ -62,7 +62,10 @@ impl LogManager {
         for log in self.online_logs().chain(copies.filter(|copy| !copy.health().is_offline())) {
             match log.remove_due_files(now_ms) {
                 Ok(count) => removed += count,
-                Err(error) => tracing::warn!(partition = %log.topic_partition(), %error, "deleted files stay"),
+                Err(error) => {
+                    log.io_failed("a deletion", &error);
+                    tracing::warn!(partition = %log.topic_partition(), %error, "deleted files stay");
+                }
             }
         }
         removed + self.online().map(|(_, directory)| directory.remove_expired_folders(now_ms)).sum::<usize>()

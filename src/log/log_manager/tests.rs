@@ -361,6 +361,23 @@ fn a_failed_sync_takes_one_directory_offline() {
 }
 
 #[test]
+fn a_file_that_cannot_be_sent_takes_its_directory_offline() {
+    let fixture = Fixture::new();
+    let manager = fixture.start();
+    let logs = [0, 1].map(|number| fixture.create(&manager, number));
+    let read = |log: &PartitionLog| log.read(Offset(0), 1000, true, log.log_end_offset()).unwrap().slice;
+    for log in &logs {
+        append(log, &batch(1, 10)).unwrap();
+    }
+    let file = read(&logs[1]).unwrap().file;
+    manager.sending_failed(&file, &io::ErrorKind::BrokenPipe.into());
+    assert_eq!(manager.offline_directory_count(), 0, "the client's fault");
+    manager.sending_failed(&file, &rustix::io::Errno::IO.into());
+    assert_eq!(*fixture.offline.lock(), ["b"]);
+    assert!(read(&logs[0]).is_some());
+}
+
+#[test]
 fn a_full_disk_is_a_state_and_not_a_death() {
     let fixture = Fixture::new();
     let manager = fixture.start();

@@ -62,21 +62,48 @@ impl Case {
 
 #[test]
 fn a_write_that_fails_leaves_the_log_as_it_was() {
-    for fault in [SimFault::NoSpace, SimFault::Io] {
-        let case = case(LogConfig::default());
-        append(&case.log, &batch(1, 10)).unwrap();
-        // Cutting off what was written of it fails as well, and again, until the disk is whole.
-        case.disk.fail_after(SimOperation::Write, 0, fault);
-        for _ in 0..2 {
-            let error = append(&case.log, &batch(1, 1000)).unwrap_err();
-            assert_eq!(error.code(), ErrorCode::KafkaStorageError);
-            assert!(!read_bytes(&case.log, 0, 1 << 20, true).is_empty());
+    let case = case(LogConfig::default());
+    append(&case.log, &batch(1, 10)).unwrap();
+    // Cutting off what was written of it fails as well, and again, until the disk is whole.
+    case.disk.fail_after(SimOperation::Write, 0, SimFault::NoSpace);
+    for _ in 0..2 {
+        let error = append(&case.log, &batch(1, 1000)).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::KafkaStorageError);
+        assert!(!read_bytes(&case.log, 0, 1 << 20, true).is_empty());
+    }
+    assert!(case.log.roll(NOW_MS).is_err());
+    case.disk.heal();
+    case.check_online(1);
+    let path = case.log.directory().file(FileKind::Log, Offset(0));
+    assert_eq!(case.disk.read(&path, 1 << 20).unwrap().len() as u64, case.log.size_bytes());
+}
+
+/// Whatever meets EIO first.
+#[test]
+fn a_device_that_fails_takes_the_directory_offline() {
+    type Meet = fn(&PartitionLog);
+    let operations: [(SimOperation, Meet); 6] = [
+        (SimOperation::Write, |log| drop(append(log, &batch(1, 10)).unwrap_err())),
+        (SimOperation::Write, |log| drop(append(log, &batch(1, 900)).unwrap_err())),
+        (SimOperation::Write, |log| drop(log.roll(NOW_MS).unwrap_err())),
+        (SimOperation::Write, |log| drop(log.checkpoint(NOW_MS).unwrap_err())),
+        (SimOperation::Sync, |log| drop(log.checkpoint(NOW_MS).unwrap_err())),
+        (SimOperation::Read, |log| drop(log.read(Offset(1), 1000, true, Offset(3)).unwrap_err())),
+    ];
+    for (at, (operation, meet)) in operations.into_iter().enumerate() {
+        let case = case(LogConfig { segment_bytes: 1000, ..LogConfig::default() });
+        for _ in 0..3 {
+            append(&case.log, &batch(1, 200)).unwrap();
         }
-        assert!(case.log.roll(NOW_MS).is_err());
+        case.log.roll(NOW_MS).unwrap();
+        append(&case.log, &batch(1, 200)).unwrap();
+        case.disk.fail_after(operation, 0, SimFault::Io);
+        meet(&case.log);
         case.disk.heal();
-        case.check_online(1);
-        let path = case.log.directory().file(FileKind::Log, Offset(0));
-        assert_eq!(case.disk.read(&path, 1 << 20).unwrap().len() as u64, case.log.size_bytes());
+        assert!(case.is_offline.load(Ordering::SeqCst), "operation {at}");
+        assert_eq!(append(&case.log, &batch(1, 10)).unwrap_err().code(), ErrorCode::KafkaStorageError);
+        let refused = case.log.read(Offset(0), 1, true, Offset(1)).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::KafkaStorageError, "nobody knows what the device holds");
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::LogCleaner;
 use super::*;
 use crate::config::CleanerConfig;
 use crate::ids::{BrokerEpoch, BrokerId, TopicId};
+use crate::io::sim::{SimFault, SimOperation};
 use crate::log::log_directory::LogDirectories;
 use crate::log::log_manager::{LogManager, LogManagerOptions, NewLog};
 use crate::time::SystemClock;
@@ -126,6 +127,20 @@ fn all_compacted_logs_are_cleaned_and_that_is_written_down() {
     let logs = load_logs(&machine.disk, &machine.config);
     let cleaned = logs.compacted_logs();
     assert_eq!(cleaned.iter().map(|log| log.cleaned_up_to.unwrap().0).collect::<Vec<_>>(), [50, 51, 52, 53, 54]);
+}
+
+#[test]
+fn a_device_that_fails_under_the_cleaner_takes_the_directory_offline() {
+    let machine = Machine::new(1);
+    machine.cleaner.stop();
+    let log = machine.log(0);
+    fill(&log, 90);
+    machine.disk.fail_after(SimOperation::Write, 3, SimFault::Io);
+    let cleaner = start(&machine.logs, 1);
+    eventually("the directory is offline", || machine.logs.offline_directory_count() == 1);
+    machine.disk.heal();
+    assert_eq!(cleaner.readings().uncleanable.values().map(|sum| sum.partitions).sum::<usize>(), 0);
+    cleaner.stop();
 }
 
 #[test]
