@@ -10,11 +10,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::failure::is_out_of_descriptors;
 use super::process::open_file_limit;
 
 /// The part of the process's descriptors that logs may keep; the rest is for connections and short-lived files.
@@ -84,7 +86,18 @@ impl OpenFiles {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// No descriptor is left: closes some, however few are open.
+    /// Does what takes a descriptor; where none is left, once more after some files are closed, however few are open.
+    pub fn with_descriptor<T>(&self, mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        match act() {
+            Err(error) if is_out_of_descriptors(&error) => {
+                self.make_room();
+                act()
+            }
+            done => done,
+        }
+    }
+
+    /// Closes some files, however few are open.
     pub fn make_room(&self) {
         self.close_surplus(self.count().saturating_sub(ROOM));
     }
@@ -131,5 +144,26 @@ impl OpenFiles {
 impl fmt::Debug for OpenFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenFiles").field("limit", &self.limit).field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn what_finds_no_descriptor_is_done_once_more() {
+        let files = OpenFiles::new(9);
+        for (errno, expected) in [(Errno::MFILE, 2), (Errno::NFILE, 2), (Errno::IO, 1)] {
+            let mut tries = 0;
+            let refused = files.with_descriptor(|| -> io::Result<()> {
+                tries += 1;
+                Err(errno.into())
+            });
+            assert_eq!(refused.unwrap_err().raw_os_error(), Some(errno.raw_os_error()));
+            assert_eq!(tries, expected);
+        }
     }
 }

@@ -31,7 +31,7 @@ type SyncJob = (SyncRequest, SyncDone);
 #[derive(Debug)]
 pub struct RealDisk {
     sync_jobs: mpsc::Sender<SyncJob>,
-    open_files: OpenFiles,
+    open_files: Arc<OpenFiles>,
 }
 
 /// Told how long a sync took, on the sync thread.
@@ -51,19 +51,22 @@ impl RealDisk {
     pub fn with_observer(sync_threads: usize, clock: &Arc<dyn Clock>, on_sync: &OnSync) -> io::Result<Arc<Self>> {
         let (sync_jobs, receiver) = mpsc::channel();
         let receiver = Arc::new(Mutex::new(receiver));
+        let open_files = Arc::new(OpenFiles::of_process());
         for number in 0..sync_threads.max(1) {
             let (receiver, clock, on_sync) = (Arc::clone(&receiver), Arc::clone(clock), Arc::clone(on_sync));
+            let open_files = Arc::clone(&open_files);
             std::thread::Builder::new()
                 .name(format!("sync-{number}"))
-                .spawn(move || sync_jobs_until_closed(&receiver, &*clock, &*on_sync))?;
+                .spawn(move || sync_jobs_until_closed(&receiver, &open_files, &*clock, &*on_sync))?;
         }
-        Ok(Arc::new(Self { sync_jobs, open_files: OpenFiles::of_process() }))
+        Ok(Arc::new(Self { sync_jobs, open_files }))
     }
 }
 
 /// Ends when the disk is dropped and its queue is empty.
 fn sync_jobs_until_closed(
     jobs: &Mutex<mpsc::Receiver<SyncJob>>,
+    open_files: &OpenFiles,
     clock: &dyn Clock,
     on_sync: &(dyn Fn(Duration) + Send + Sync),
 ) {
@@ -72,17 +75,18 @@ fn sync_jobs_until_closed(
         let job = jobs.lock().recv();
         let Ok((request, done)) = job else { return };
         let started = clock.monotonic();
-        let result = run_sync(&request);
+        let result = run_sync(&request, open_files);
         on_sync(clock.monotonic().saturating_sub(started));
         done(result);
     }
 }
 
-fn run_sync(request: &SyncRequest) -> io::Result<()> {
+fn run_sync(request: &SyncRequest, open_files: &OpenFiles) -> io::Result<()> {
     for file in &request.files {
         file.sync()?;
     }
-    request.directories.iter().try_for_each(|directory| sync_directory(directory))
+    let mut directories = request.directories.iter();
+    directories.try_for_each(|directory| open_files.with_descriptor(|| sync_directory(directory)))
 }
 
 impl Disk for RealDisk {
@@ -98,7 +102,8 @@ impl Disk for RealDisk {
                 options.write(true).create(true).truncate(false);
             }
         }
-        Ok(Arc::new(RealFile { file: options.open(path)? }))
+        let file = self.open_files.with_descriptor(|| options.open(path))?;
+        Ok(Arc::new(RealFile { file }))
     }
 
     fn open_files(&self) -> &OpenFiles {
@@ -107,7 +112,8 @@ impl Disk for RealDisk {
 
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        OpenOptions::new().read(true).open(path)?.take(max_bytes + 1).read_to_end(&mut content)?;
+        let file = self.open_files.with_descriptor(|| OpenOptions::new().read(true).open(path))?;
+        file.take(max_bytes + 1).read_to_end(&mut content)?;
         if content.len() as u64 > max_bytes {
             let reason = format!("{} is longer than {max_bytes} bytes", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
@@ -117,11 +123,12 @@ impl Disk for RealDisk {
 
     fn write_atomically(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let temporary = temporary_path(path);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+        let create = || OpenOptions::new().write(true).create(true).truncate(true).open(&temporary);
+        let file = self.open_files.with_descriptor(create)?;
         file.write_all_at(content, 0)?;
         file.sync_all()?;
         self.rename(&temporary, path)?;
-        sync_directory(path.parent().unwrap_or(Path::new(".")))
+        self.sync_directory(path.parent().unwrap_or(Path::new(".")))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the home of std::fs")]
@@ -132,7 +139,7 @@ impl Disk for RealDisk {
     #[expect(clippy::disallowed_methods, reason = "the home of std::fs")]
     fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(path)? {
+        for entry in self.open_files.with_descriptor(|| fs::read_dir(path))? {
             let entry = entry?;
             let metadata = match entry.metadata() {
                 Ok(metadata) => metadata,
@@ -171,13 +178,13 @@ impl Disk for RealDisk {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        sync_directory(path)
+        self.open_files.with_descriptor(|| sync_directory(path))
     }
 
     fn submit_sync(&self, request: SyncRequest, done: SyncDone) {
         if let Err(mpsc::SendError((request, done))) = self.sync_jobs.send((request, done)) {
             // No sync thread is left; the caller waits for its event all the same.
-            done(run_sync(&request));
+            done(run_sync(&request, &self.open_files));
         }
     }
 

@@ -18,7 +18,7 @@ use parking_lot::RwLock;
 
 use super::directory::{DELETED_SUFFIX, FileKind, PartitionDirectory};
 use crate::ids::Offset;
-use crate::io::{Closable, DiskFile, OpenMode, is_out_of_descriptors, relieving_worker};
+use crate::io::{Closable, DiskFile, OpenMode, relieving_worker};
 
 /// See the module's documentation.
 pub struct KeptFile {
@@ -116,12 +116,7 @@ impl KeptFile {
             if let Some(file) = &state.file {
                 return Ok(Arc::clone(file));
             }
-            let opened = self.open(state.is_retired, mode);
-            let file = match opened {
-                Err(error) if is_out_of_descriptors(&error) => {
-                    open_files.make_room();
-                    self.open(state.is_retired, mode)?
-                }
+            let file = match self.open(state.is_retired, mode) {
                 // It can still be read; that it takes writes again, the next opening finds out.
                 Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                     return self.open(state.is_retired, OpenMode::Read);
