@@ -49,8 +49,9 @@
 //!   have threads of their own.
 //! - Consumers see what is below the high watermark, which is flushed on every in-sync replica
 //!   (unless `flush.before.ack` is off).
-//! - A sync that failed is never retried as if it had worked: the log directory goes offline. A directory that is full or
-//!   read-only refuses producers and serves all else, until it takes writes again.
+//! - A sync that failed is never retried as if it had worked: the log directory goes offline, as with any other failure of
+//!   its device. A directory that is full or read-only refuses producers and serves all else, until it takes writes again.
+//! - An open file is a cache: logs keep no more of them than the process has descriptors for.
 //! - A batch that is known to be damaged is never served.
 //! - Every registration of a broker takes new leader epochs before it appends.
 //! - A coordinator's state changes by records alone, live as in replay, and no reply tells of what is not committed.
