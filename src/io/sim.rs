@@ -10,6 +10,9 @@
 //! - After a sync that failed, the data it should have covered is gone from the device for good, though it still
 //!   reads back: a second sync that succeeds proves nothing.
 //! - A write that fails may have written a part.
+//!
+//! Whatever changes the disk is a *step*, and steps are counted: a test takes the power away at one of them, or lets some
+//! of them fail.
 
 mod file;
 #[cfg(test)]
@@ -20,6 +23,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,9 +93,17 @@ struct State {
     locks: BTreeSet<PathBuf>,
     submitted: VecDeque<SubmittedSync>,
     faults: BTreeMap<SimOperation, Countdown>,
+    steps: u64,
+    power_cut_at: Option<u64>,
+    is_powerless: bool,
+    failing_steps: Option<(Range<u64>, SimFault)>,
+    /// How many operations have failed because a test wanted it.
+    failures: u64,
     capacity_bytes: u64,
     read_bytes: u64,
     trace: u64,
+    /// What was done, in words, where somebody wants to read it.
+    journal: Option<Vec<String>>,
 }
 
 /// Operations that still succeed before all fail.
@@ -123,9 +135,15 @@ impl SimDisk {
             locks: BTreeSet::new(),
             submitted: VecDeque::new(),
             faults: BTreeMap::new(),
+            steps: 0,
+            power_cut_at: None,
+            is_powerless: false,
+            failing_steps: None,
+            failures: 0,
             capacity_bytes: UNLIMITED_BYTES,
             read_bytes: 0,
             trace: 0xcbf2_9ce4_8422_2325,
+            journal: None,
         };
         Arc::new(Self { state: Arc::new(Mutex::new(state)), open_files: OpenFiles::new(limit) })
     }
@@ -138,6 +156,7 @@ impl SimDisk {
             let state = &mut *state;
             let mut rng = StdRng::seed_from_u64(seed);
             state.note("crash", &seed.to_le_bytes());
+            state.restore_power();
             state.tree.crash(&mut rng);
             let reachable = state.tree.files();
             state.files.retain(|id, _| reachable.contains(id));
@@ -157,6 +176,7 @@ impl SimDisk {
         let forgotten = {
             let mut state = self.state.lock();
             state.note("kill", &[]);
+            state.restore_power();
             state.boot += 1;
             state.locks.clear();
             std::mem::take(&mut state.submitted)
@@ -194,7 +214,49 @@ impl SimDisk {
 
     /// Ends all faults that were set; what they destroyed stays destroyed.
     pub fn heal(&self) {
-        self.state.lock().faults.clear();
+        let mut state = self.state.lock();
+        state.faults.clear();
+        state.failing_steps = None;
+    }
+
+    /// How many steps were tried so far: writes, sizes, names, syncs.
+    pub fn steps(&self) -> u64 {
+        self.state.lock().steps
+    }
+
+    /// The power fails in the midst of this step, which may then be done in part. Nothing works any more, until
+    /// [`Self::crash`] or, where only the process has died, [`Self::kill`].
+    pub fn cut_power_at(&self, step: u64) {
+        self.state.lock().power_cut_at = Some(step);
+    }
+
+    pub fn is_powerless(&self) -> bool {
+        self.state.lock().is_powerless
+    }
+
+    /// Lets these steps fail.
+    pub fn fail_steps(&self, steps: Range<u64>, fault: SimFault) {
+        self.state.lock().failing_steps = Some((steps, fault));
+    }
+
+    /// How many operations have failed for a power cut or a fault that was set.
+    pub fn failures(&self) -> u64 {
+        self.state.lock().failures
+    }
+
+    /// Keeps a line for each step from now on, and for each [`Self::remark`].
+    pub fn keep_journal(&self) {
+        self.state.lock().journal.get_or_insert_default();
+    }
+
+    /// What somebody who reads the journal should know.
+    pub fn remark(&self, text: impl FnOnce() -> String) {
+        self.state.lock().tell(text);
+    }
+
+    /// The lines since this was last asked.
+    pub fn take_journal(&self) -> Vec<String> {
+        self.state.lock().journal.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Writes that need more fail with ENOSPC.
@@ -240,6 +302,46 @@ impl State {
         self.note(what, path.as_os_str().as_encoded_bytes());
     }
 
+    fn tell(&mut self, text: impl FnOnce() -> String) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(text());
+        }
+    }
+
+    /// To be called before anything is read.
+    fn read_step(&mut self) -> io::Result<()> {
+        let outcome = if self.is_powerless { Err(no_power()) } else { self.count_down(SimOperation::Read) };
+        self.failures += u64::from(outcome.is_err());
+        outcome
+    }
+
+    /// To be called before anything is changed or synced.
+    fn step(&mut self, operation: SimOperation, what: impl FnOnce(&Self) -> String) -> io::Result<()> {
+        let was_powerless = self.is_powerless;
+        let outcome = self.try_step(operation);
+        if self.journal.is_some() && !was_powerless {
+            let (step, what) = (self.steps, what(self));
+            let failure = outcome.as_ref().err().map_or_else(String::new, |error| format!(": {error}"));
+            self.tell(|| format!("{step:>6}  {what}{failure}"));
+        }
+        self.steps += u64::from(!self.is_powerless);
+        self.failures += u64::from(outcome.is_err());
+        outcome
+    }
+
+    fn try_step(&mut self, operation: SimOperation) -> io::Result<()> {
+        if self.is_powerless || Some(self.steps) == self.power_cut_at {
+            self.is_powerless = true;
+            return Err(no_power());
+        }
+        if let Some((steps, fault)) = &self.failing_steps
+            && steps.contains(&self.steps)
+        {
+            return Err(fault.error());
+        }
+        self.count_down(operation)
+    }
+
     fn count_down(&mut self, operation: SimOperation) -> io::Result<()> {
         let Some(countdown) = self.faults.get_mut(&operation) else { return Ok(()) };
         if countdown.remaining == 0 {
@@ -247,6 +349,18 @@ impl State {
         }
         countdown.remaining -= 1;
         Ok(())
+    }
+
+    fn restore_power(&mut self) {
+        if std::mem::take(&mut self.is_powerless) {
+            // The step at which it went is not tried again.
+            self.steps += 1;
+            self.power_cut_at = None;
+        }
+    }
+
+    fn name_of(&self, id: FileId) -> String {
+        self.files.get(&id).map_or_else(String::new, |file| file.created_as.display().to_string())
     }
 
     /// A file that the tree or a handle leads to.
@@ -262,14 +376,17 @@ impl State {
     }
 
     fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<FileId> {
+        if self.is_powerless {
+            return Err(no_power());
+        }
         match self.file_at(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && mode == OpenMode::Create => {
-                self.count_down(SimOperation::Write)?;
+                self.step(SimOperation::Write, |_| format!("create {}", path.display()))?;
                 self.note_path("create", path);
                 let id = FileId(self.next_id);
                 self.next_id += 1;
                 self.tree.link(path, Node::File(id))?;
-                self.files.insert(id, FileState::default());
+                self.files.insert(id, FileState::created_as(path));
                 Ok(id)
             }
             other => other,
@@ -282,12 +399,16 @@ impl State {
 
     /// Either all of `bytes` or, with the error, a part of them.
     fn write(&mut self, id: FileId, bytes: &[u8], position: u64) -> io::Result<()> {
+        if self.is_powerless {
+            return Err(no_power());
+        }
         self.note("write", &position.to_le_bytes());
         self.note("", bytes);
         let growth = (position + bytes.len() as u64).saturating_sub(self.file(id).size_bytes());
         let is_limited = growth > 0 && self.capacity_bytes != UNLIMITED_BYTES;
         let full = is_limited && self.used_bytes() + growth > self.capacity_bytes;
-        let outcome = if full { Err(SimFault::NoSpace.error()) } else { self.count_down(SimOperation::Write) };
+        let what = |state: &Self| format!("write {} bytes at {position} of {}", bytes.len(), state.name_of(id));
+        let outcome = if full { Err(SimFault::NoSpace.error()) } else { self.step(SimOperation::Write, what) };
         let written = if outcome.is_ok() { bytes.len() } else { self.rng.random_range(0..=bytes.len()) };
         let written = if full { 0 } else { written };
         self.file(id).write(&bytes[..written], position);
@@ -296,9 +417,11 @@ impl State {
 
     fn sync_file(&mut self, id: FileId, up_to: u64) -> io::Result<()> {
         self.note("sync", &id.0.to_le_bytes());
-        let outcome = self.count_down(SimOperation::Sync);
+        let outcome = self.step(SimOperation::Sync, |state| format!("sync {}", state.name_of(id)));
         match outcome {
             Ok(()) => self.file(id).sync(up_to),
+            // The device may have come as far as it likes: the crash decides.
+            Err(_) if self.is_powerless => {}
             Err(_) => self.file(id).fail_sync(up_to),
         }
         outcome
@@ -306,7 +429,7 @@ impl State {
 
     fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
         self.note_path("syncdir", path);
-        self.count_down(SimOperation::Sync)?;
+        self.step(SimOperation::Sync, |_| format!("sync names in {}", path.display()))?;
         self.tree.sync(path)
     }
 
@@ -323,10 +446,14 @@ impl State {
         path: &Path,
         change: impl FnOnce(&mut Tree) -> io::Result<T>,
     ) -> io::Result<T> {
-        self.count_down(SimOperation::Write)?;
+        self.step(SimOperation::Write, |_| format!("{what} {}", path.display()))?;
         self.note_path(what, path);
         change(&mut self.tree)
     }
+}
+
+fn no_power() -> io::Error {
+    io::Error::other("the power is gone")
 }
 
 impl Disk for SimDisk {
@@ -344,7 +471,7 @@ impl Disk for SimDisk {
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         let mut state = self.state.lock();
         let id = state.file_at(path)?;
-        state.count_down(SimOperation::Read)?;
+        state.read_step()?;
         let content = state.file(id).content();
         if content.len() as u64 > max_bytes {
             let reason = format!("{} is longer than {max_bytes} bytes", path.display());
@@ -372,7 +499,7 @@ impl Disk for SimDisk {
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirectoryEntry>> {
         let mut state = self.state.lock();
-        state.count_down(SimOperation::Read)?;
+        state.read_step()?;
         let entries = state.tree.list(path)?;
         let describe = |(name, node)| match node {
             Node::File(id) => DirectoryEntry { name, kind: EntryKind::File, size_bytes: state.file(id).size_bytes() },
@@ -386,7 +513,9 @@ impl Disk for SimDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.state.lock().change("rename", to, |tree| tree.rename(from, to))
+        let mut state = self.state.lock();
+        state.tell(|| format!("        {}", from.display()));
+        state.change("rename to", to, |tree| tree.rename(from, to))
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -504,7 +633,7 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         self.with(|state| {
-            state.count_down(SimOperation::Read)?;
+            state.read_step()?;
             let count = state.file(self.id).read(buffer, position);
             state.read_bytes += count as u64;
             Ok(count)
@@ -530,7 +659,8 @@ impl DiskFile for SimFile {
 
     fn set_size_bytes(&self, size_bytes: u64) -> io::Result<()> {
         self.with_writable(|state| {
-            state.count_down(SimOperation::Write)?;
+            let what = |state: &State| format!("set the size of {} to {size_bytes}", state.name_of(self.id));
+            state.step(SimOperation::Write, what)?;
             state.note("size", &size_bytes.to_le_bytes());
             state.file(self.id).set_size(size_bytes);
             Ok(())

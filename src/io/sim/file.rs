@@ -1,6 +1,7 @@
 //! The content of one file: as it reads, and as it lies on the device.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -17,6 +18,8 @@ pub(super) struct FileState {
     written: u64,
     /// Reads need not wait for the device.
     pub(super) is_cached: bool,
+    /// The name that it had at first.
+    pub(super) created_as: PathBuf,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,10 @@ fn overwrite(content: &mut Vec<u8>, position: usize, bytes: &[u8]) {
 }
 
 impl FileState {
+    pub(super) fn created_as(path: &Path) -> Self {
+        Self { created_as: path.to_owned(), ..Self::default() }
+    }
+
     pub(super) fn content(&mut self) -> &[u8] {
         self.is_cached = true;
         &self.live

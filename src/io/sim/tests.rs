@@ -57,6 +57,51 @@ fn a_name_without_directory_sync_may_vanish() {
 }
 
 #[test]
+fn the_power_goes_at_a_step_and_comes_back_with_the_crash() {
+    let disk = disk();
+    let step = disk.steps();
+    disk.cut_power_at(step + 2);
+    let file = create(&disk, "d/a", b"abc");
+    assert!(!disk.is_powerless());
+    assert!(disk.sync_directory(path("d")).is_err() && disk.is_powerless());
+    assert!(file.sync().is_err() && file.read_at(&mut [0; 3], 0).is_err());
+    assert!(disk.remove_file(path("d/a")).is_err() && disk.open(path("d/a"), OpenMode::Read).is_err());
+    assert_eq!(disk.steps(), step + 2);
+    disk.crash(1);
+    create(&disk, "d/b", b"x");
+    assert_eq!(disk.steps(), step + 5);
+}
+
+#[test]
+fn some_steps_fail_and_others_do_not() {
+    let disk = disk();
+    let file = create(&disk, "d/a", b"abc");
+    let step = disk.steps();
+    disk.fail_steps(step + 1..step + 3, SimFault::NoSpace);
+    let write = || file.write_all_at(&[IoSlice::new(b"x")], 0).map_err(|error| error.kind());
+    assert_eq!(write(), Ok(()));
+    assert_eq!((write(), write()), (Err(io::ErrorKind::StorageFull), Err(io::ErrorKind::StorageFull)));
+    assert_eq!((write(), disk.failures()), (Ok(()), 2));
+}
+
+#[test]
+fn a_journal_tells_of_every_step() {
+    let disk = disk();
+    disk.keep_journal();
+    create(&disk, "d/a", b"abc").sync().unwrap();
+    disk.remark(|| "and then".to_owned());
+    disk.remove_file(path("d/a")).unwrap();
+    let expected = [
+        "     2  create d/a",
+        "     3  write 3 bytes at 0 of d/a",
+        "     4  sync d/a",
+        "and then",
+        "     5  remove d/a",
+    ];
+    assert_eq!(disk.take_journal(), expected);
+}
+
+#[test]
 fn unsynced_writes_tear_at_sectors() {
     let write = |disk: &SimDisk| {
         let file = create(disk, "d/a", &[0xff; 4 * SECTOR_BYTES]);
