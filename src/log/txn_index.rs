@@ -85,8 +85,11 @@ impl TxnIndex {
         let state = State { entries: size_bytes / TXN_ENTRY_BYTES, unsynced: false };
         let index = Self { file, state: Mutex::new(state) };
         let mut sound = size_bytes.is_multiple_of(TXN_ENTRY_BYTES);
+        let mut least = base_offset;
         index.visit(|entry| {
-            sound &= entry.last_offset >= base_offset;
+            // The marker follows at least one record. Where a crash has left zeros, it would not.
+            sound &= entry.last_offset >= least && entry.first_offset < entry.last_offset;
+            least = entry.last_offset.next();
             sound
         })?;
         if sound { Ok(index) } else { Err(corrupt()) }
@@ -172,4 +175,42 @@ impl TxnIndex {
 
 fn corrupt() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "not the transaction index of this segment")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::io::sim::SimDisk;
+    use crate::io::{Disk, OpenMode};
+
+    fn entry(first_offset: i64, last_offset: i64) -> [u8; TXN_ENTRY_BYTES] {
+        let (first_offset, last_offset) = (Offset(first_offset), Offset(last_offset));
+        AbortedTxn { producer_id: ProducerId(3), first_offset, last_offset, last_stable_offset: last_offset }.encode()
+    }
+
+    fn opens(entries: &[[u8; TXN_ENTRY_BYTES]]) -> bool {
+        let disk: Arc<dyn Disk> = SimDisk::new(1);
+        disk.create_directory(Path::new("t-0")).unwrap();
+        let directory = PartitionDirectory::new(disk, "t-0".into());
+        let file = directory.open(FileKind::TxnIndex, Offset::ZERO, OpenMode::Create).unwrap();
+        file.write_all_at(&[IoSlice::new(&entries.concat())], 0).unwrap();
+        match TxnIndex::open(directory, Offset::ZERO) {
+            Ok(_) => true,
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+                false
+            }
+        }
+    }
+
+    /// Pages come to the device in any order: an entry may be zeros, and the one behind it whole.
+    #[test]
+    fn what_a_crash_leaves_of_an_entry_is_none() {
+        assert!(opens(&[entry(0, 4), entry(2, 9)]));
+        assert!(!opens(&[[0; TXN_ENTRY_BYTES], entry(2, 9)]));
+        assert!(!opens(&[entry(0, 4), [0; TXN_ENTRY_BYTES]]));
+        assert!(!opens(&[entry(2, 9), entry(0, 4)]));
+    }
 }
