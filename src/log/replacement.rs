@@ -153,7 +153,7 @@ impl PartitionLog {
         })
     }
 
-    fn sync_folder(&self) -> io::Result<()> {
+    pub(super) fn sync_folder(&self) -> io::Result<()> {
         self.directory.disk().sync_directory(&self.directory.path()).inspect_err(|error| {
             self.fail_directory(format_args!("sync of the folder of {}: {error}", self.topic_partition));
         })

@@ -9,13 +9,15 @@ use super::partition_log::{PartitionLog, Segments, Writer};
 use super::producer_rebuild::{rebuild_producer_state, snapshot_offsets};
 use super::segment::Segment;
 use crate::ids::Offset;
+use crate::io::DiskFile;
 use crate::time::TimestampMs;
 
 impl PartitionLog {
     /// Cuts off the records from `offset` on, and the batch that holds it as a whole; says whether there were any.
     /// The recovery point may have gone back: it is to be written down before anything is appended.
     ///
-    /// Whoever reads what goes may still see it; a follower's readers never come that far.
+    /// Durable when it returns: waits for the device. Whoever reads what goes may still see it; a follower's readers never
+    /// come that far.
     pub fn truncate_to(&self, offset: Offset, now_ms: TimestampMs) -> Result<bool, StorageError> {
         let _gate = self.cleaning_gate.lock();
         let mut writer = self.lock_writer();
@@ -70,6 +72,12 @@ impl PartitionLog {
         active.truncate_to(offset, now_ms)?;
         self.publish_segments(writer, segments[..kept].to_vec());
         self.retire(&segments[kept..], now_ms)?;
+        // A crash must not bring back what was cut off: it would stand where others are appended from now on, and these
+        // may lie in a later segment, whose syncs do not cover this one.
+        active.log_file().sync().inspect_err(|error| {
+            self.fail_directory(format_args!("sync of the truncated {}: {error}", self.topic_partition));
+        })?;
+        self.sync_folder()?;
         self.forget_from(writer, end_offset, now_ms)
     }
 
@@ -87,7 +95,7 @@ impl PartitionLog {
         self.damage.truncated_to(Offset::ZERO);
         self.retire(&old, now_ms)?;
         let segments: Segments = vec![Arc::new(Segment::create(&self.directory, offset, now_ms)?)];
-        self.group_commit.files_created(false);
+        self.sync_folder()?;
         self.publish_segments(writer, segments);
         writer.leader_epochs.clear();
         writer.epochs_changed = true;

@@ -226,6 +226,24 @@ fn a_sync_from_before_a_truncation_proves_nothing() {
 }
 
 #[test]
+fn what_was_cut_off_does_not_come_back() {
+    for seed in 0..30 {
+        let case = case(LogConfig { segment_bytes: 400, ..LogConfig::default() });
+        for _ in 0..7 {
+            append(&case.log, &batch(1, 100)).unwrap();
+        }
+        case.log.request_flush();
+        case.disk.run_syncs();
+        case.log.truncate_to(Offset(1), NOW_MS).unwrap();
+        let size_bytes = case.log.size_bytes();
+        case.disk.crash(seed);
+        let mut entries = case.disk.list(Path::new("/data/topic-0")).unwrap();
+        entries.retain(|entry| matches!(FileKind::parse(&entry.name), Some((FileKind::Log, _))));
+        assert_eq!(entries.iter().map(|entry| entry.size_bytes).collect::<Vec<_>>(), [size_bytes], "seed {seed}");
+    }
+}
+
+#[test]
 fn what_was_flushed_survives_a_crash() {
     for seed in 0..50 {
         let case = case(LogConfig { segment_bytes: 400, ..LogConfig::default() });
