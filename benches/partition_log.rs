@@ -42,6 +42,7 @@ fn new_log(root: &Path) -> Arc<PartitionLog> {
         high_watermark: Offset::ZERO,
         recovery_point: Offset::ZERO,
         has_snapshot: true,
+        unsynced_snapshots: Vec::new(),
         epochs_changed: false,
         now_ms: NOW_MS,
     })

@@ -49,6 +49,8 @@ pub struct LogParts {
     pub recovery_point: Offset,
     /// There is a producer snapshot as of `log_end_offset`, or nothing to be snapshot.
     pub has_snapshot: bool,
+    /// The snapshots that are not known to be on the device.
+    pub unsynced_snapshots: Vec<Offset>,
     /// The epochs are not those in the file.
     pub epochs_changed: bool,
     pub now_ms: TimestampMs,
@@ -128,7 +130,7 @@ impl PartitionLog {
             unsynced_closed: Vec::new(),
             // Where there is none, the next checkpoint takes one, be the log as small as it may.
             bytes_since_snapshot: if parts.has_snapshot { 0 } else { MAX_SEGMENT_BYTES },
-            unsynced_snapshots: Vec::new(),
+            unsynced_snapshots: parts.unsynced_snapshots,
         };
         let log = Self {
             topic_partition,

@@ -16,6 +16,7 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -103,6 +104,8 @@ struct Recovery<'a> {
     epochs_changed: bool,
     truncated_bytes: u64,
     is_intact: bool,
+    /// What the producers were last read from.
+    loaded_snapshot: Cell<Option<Offset>>,
     /// From where on the log is not known to be on the device: the segment's place and the position in its file.
     unsynced_from: Option<(usize, u64)>,
 }
@@ -119,6 +122,7 @@ impl<'a> Recovery<'a> {
             epochs_changed: false,
             truncated_bytes: 0,
             is_intact: true,
+            loaded_snapshot: Cell::new(None),
             unsynced_from: None,
         }
     }
@@ -355,7 +359,9 @@ impl<'a> Recovery<'a> {
         let mut producers = ProducerStateManager::new(*producer_state);
         let first = self.folder.base_offsets.first().copied();
         let first_offset = first.unwrap_or(offset);
-        if producer_rebuild::load_snapshot(directory, first_offset, offset, &mut producers, *now_ms)?.is_none() {
+        let loaded = producer_rebuild::load_snapshot(directory, first_offset, offset, &mut producers, *now_ms)?;
+        self.loaded_snapshot.set(loaded);
+        if loaded.is_none() {
             // A log that was closed in good order and has no snapshot at all never had a producer with an id.
             let first = first.filter(|_| self.trusted_below != EVERYTHING);
             producers.truncate_fully_and_start_at(first.unwrap_or(offset));
@@ -402,7 +408,8 @@ impl<'a> Recovery<'a> {
         self.forget_stray_snapshots(end)?;
         // Where there is no room, nothing new counts as being on the device: the next start has it to do again.
         let mut recovery_point = end;
-        let mut has_snapshot = self.folder.snapshots.contains(&end);
+        // A torn one is none: after a clean stop it would be the only one, and the producers be forgotten.
+        let mut has_snapshot = self.folder.snapshots.contains(&end) && self.loaded_snapshot.get() == Some(end);
         if let Some((first, position)) = self.unsynced_from {
             let synced = self.unless_full(self.sync_recovered(first, position, &producers, end))?;
             has_snapshot = synced;
@@ -411,6 +418,13 @@ impl<'a> Recovery<'a> {
             // Entries that were cut, of records that a crash took, must not come back among later ones.
             last.take_unsynced_indexes()?.try_for_each(|index| index.sync())?;
         }
+        // What a process has written that was killed is there, and not known to be on the device: a snapshot of the time
+        // since the last checkpoint is synced with the next one.
+        let synced_now = (self.unsynced_from.is_some() && has_snapshot).then_some(end);
+        let checkpointed = self.request.recovery_point.min(end);
+        let is_unsynced =
+            |offset: &Offset| !self.request.was_clean && *offset >= checkpointed && Some(*offset) != synced_now;
+        let unsynced_snapshots = self.folder.snapshots.iter().copied().filter(is_unsynced).collect();
         let LoadRequest { directory, .. } = self.request;
         // Another broker's file stays as it is: the same comes of it at any start, and it is written with the next epoch.
         if self.epochs_changed && !self.request.health.awaits_first_write() {
@@ -431,6 +445,7 @@ impl<'a> Recovery<'a> {
             high_watermark: self.request.high_watermark,
             recovery_point,
             has_snapshot,
+            unsynced_snapshots,
             epochs_changed: self.epochs_changed,
             now_ms: self.request.now_ms,
         })?;

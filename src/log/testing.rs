@@ -42,6 +42,7 @@ pub(crate) fn parts(disk: Arc<dyn Disk>, path: &Path, config: LogConfig) -> LogP
         high_watermark: Offset::ZERO,
         recovery_point: Offset::ZERO,
         has_snapshot: true,
+        unsynced_snapshots: Vec::new(),
         epochs_changed: false,
         now_ms: NOW_MS,
     }

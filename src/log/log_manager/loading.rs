@@ -15,7 +15,7 @@ use super::super::checkpoints::{
     self, CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT,
     REPLICATION_OFFSET_CHECKPOINT,
 };
-use super::super::clean_shutdown;
+use super::super::clean_shutdown::{self, CLEAN_SHUTDOWN_FILE};
 use super::super::directory::PartitionDirectory;
 use super::super::log_directory::{Folder, LogDirectories};
 use super::super::partition_metadata;
@@ -25,7 +25,7 @@ use super::deletion::ExpiredFolder;
 use super::{ConfigOf, Directory, Hosted, LogManager, LogManagerOptions};
 use crate::config::LogConfig;
 use crate::ids::{Offset, TopicId, TopicPartition};
-use crate::io::{Disk, EntryKind};
+use crate::io::{DirectoryEntry, Disk, EntryKind, TEMPORARY_SUFFIX};
 use crate::time::Clock;
 
 /// Why the logs can't be loaded.
@@ -201,6 +201,13 @@ impl LogManager {
     fn partition_folders(&self, directory: &Directory) -> io::Result<Vec<PartitionFolder>> {
         let mut entries = directory.base.disk().list(directory.path())?;
         entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        if !directory.base.health().awaits_first_write() {
+            let leftovers = entries.iter().filter(|entry| is_leftover(entry));
+            leftovers.map(|entry| directory.path().join(&entry.name)).try_for_each(|path| {
+                tracing::info!(path = %path.display(), "a leftover is removed");
+                directory.base.disk().remove_file(&path)
+            })?;
+        }
         let mut folders = Vec::new();
         for entry in entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory) {
             let path = directory.path().join(&entry.name);
@@ -228,13 +235,18 @@ impl LogManager {
         let directory = &self.directories[at];
         let partition = &folder.partition;
         let path = directory.path().join(&folder.name);
+        let place = PartitionDirectory::new(Arc::clone(directory.base.disk()), path.clone());
         let topic_id = read_topic_id(&**directory.base.disk(), &path)?;
         let request = {
-            let checkpoints = directory.checkpoints.lock();
+            let mut checkpoints = directory.checkpoints.lock();
+            if !checkpoints.recovery_points.contains_key(partition) && !directory.base.health().awaits_first_write() {
+                // No checkpoint has come by since its topic id was written.
+                checkpoints.unsynced_topic_ids.push(Arc::clone(&place));
+            }
             let known = |offsets: &OffsetCheckpoint| offsets.get(partition).copied().unwrap_or(Offset::ZERO);
             LoadRequest {
                 topic_partition: partition.clone(),
-                directory: PartitionDirectory::new(Arc::clone(directory.base.disk()), path),
+                directory: place,
                 health: Arc::clone(directory.base.health()),
                 config,
                 producer_state: self.options.producer_state,
@@ -248,6 +260,21 @@ impl LogManager {
         let LoadedLog { log, truncated_bytes, is_intact } = recovery::load(&request)?;
         Ok((Hosted { log, topic_id, directory: at, is_intact }, truncated_bytes))
     }
+}
+
+/// What was to replace one of the directory's small files when the broker died.
+fn is_leftover(entry: &DirectoryEntry) -> bool {
+    let replaced = entry.name.strip_suffix(TEMPORARY_SUFFIX).filter(|_| entry.kind == EntryKind::File);
+    replaced.is_some_and(|name| {
+        [
+            RECOVERY_POINT_CHECKPOINT,
+            LOG_START_OFFSET_CHECKPOINT,
+            REPLICATION_OFFSET_CHECKPOINT,
+            CLEANER_OFFSET_CHECKPOINT,
+            CLEAN_SHUTDOWN_FILE,
+        ]
+        .contains(&name)
+    })
 }
 
 /// A checkpoint that can't be read costs time, or shows records that were deleted; it never keeps a broker from

@@ -457,3 +457,57 @@ fn producers_expire_alike_in_logs_made_before_and_after_a_change() {
     manager.expire_producers(NOW_MS + 1_000);
     assert_eq!((before.producers().len(), after.producers().len()), (0, 0));
 }
+
+#[test]
+fn what_was_half_written_is_removed_at_the_start() {
+    let fixture = Fixture::new();
+    drop(fixture.start());
+    fixture.disk.kill();
+    for name in ["a/.kafka_cleanshutdown.tmp", "a/recovery-point-offset-checkpoint.tmp", "a/ottla.other.tmp"] {
+        fixture.disk.open(Path::new(name), OpenMode::Create).unwrap();
+    }
+    let _manager = fixture.start();
+    let is_there = |name: &&str| fixture.disk.exists(&Path::new("a").join(name));
+    let names = [".kafka_cleanshutdown.tmp", "recovery-point-offset-checkpoint.tmp", "ottla.other.tmp"];
+    let left: Vec<_> = names.into_iter().filter(is_there).collect();
+    assert_eq!(left, ["ottla.other.tmp"], "which is not the log's");
+}
+
+/// A kill leaves files that read well and were never synced.
+#[test]
+fn what_a_killed_process_wrote_is_synced_by_the_next_one() {
+    for seed in 0..30 {
+        let fixture = Fixture::new();
+        let manager = fixture.start();
+        fixture.disk.sync_directory(Path::new("")).unwrap();
+        let log = fixture.written(&manager, 0, 1);
+        log.roll(NOW_MS).unwrap();
+        drop((manager, log));
+        fixture.disk.kill();
+        fixture.start().shutdown(None);
+        fixture.disk.crash(seed);
+        assert_eq!(fixture.text("a/topic-0/partition.metadata").lines().count(), 2, "seed {seed}");
+        let snapshot = fixture.disk.read(Path::new("a/topic-0/00000000000000000010.snapshot"), 1 << 20).unwrap();
+        assert!(!snapshot.is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_torn_snapshot_is_written_anew() {
+    let fixture = Fixture::new();
+    let manager = fixture.start();
+    let log = fixture.create(&manager, 0);
+    let mut builder = RecordBatchBuilder::new(Offset::ZERO).producer(ProducerId(7), ProducerEpoch(0), 0);
+    builder.append(&NewRecord { timestamp_ms: NOW_MS, value: Some(b"x"), ..NewRecord::default() });
+    append(&log, &builder.build().unwrap().into()).unwrap();
+    manager.checkpoint_now();
+    log.roll(NOW_MS).unwrap();
+    drop((manager, log));
+    fixture.disk.kill();
+    let snapshot = Path::new("a/topic-0/00000000000000000001.snapshot");
+    fixture.disk.open(snapshot, OpenMode::ReadWrite).unwrap().set_size_bytes(0).unwrap();
+    fixture.start().shutdown(None);
+    fixture.disk.kill();
+    let log = fixture.start().get(&partition(0)).unwrap();
+    assert_eq!(log.producers().len(), 1, "the producer is known after a clean stop");
+}
