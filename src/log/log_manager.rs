@@ -28,7 +28,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
@@ -151,6 +151,8 @@ struct Directory {
     base: LogDirectory,
     checkpoints: Mutex<Checkpoints>,
     expired: Mutex<Vec<ExpiredFolder>>,
+    /// Folders were renamed, and a crash may undo that.
+    has_renamed_folders: AtomicBool,
 }
 
 /// One log, and where it lies.
@@ -326,7 +328,12 @@ impl LogManager {
 
 impl Directory {
     fn new(base: LogDirectory) -> Self {
-        Self { base, checkpoints: Mutex::default(), expired: Mutex::default() }
+        Self {
+            base,
+            checkpoints: Mutex::default(),
+            expired: Mutex::default(),
+            has_renamed_folders: AtomicBool::new(false),
+        }
     }
 
     fn path(&self) -> &Path {

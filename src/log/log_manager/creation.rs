@@ -126,6 +126,7 @@ impl LogManager {
         self.forget_offsets(at, &new.topic_partition)?;
         let disk = directory.base.disk();
         let path = directory.path().join(folder);
+        directory.settle_renamed_folders()?;
         self.make_way(directory, &path, new)?;
         disk.create_directory(&path).map_err(FileError::io(&path))?;
         let folder = PartitionDirectory::new(Arc::clone(disk), path.clone());
@@ -201,6 +202,18 @@ fn has_records(disk: &dyn Disk, folder: &Path) -> io::Result<bool> {
 }
 
 impl Directory {
+    /// A crash must not bring back the folder of a deleted topic under the name of the one that is about to be created:
+    /// without a topic id, which a crash may take as well, it would be taken for the new one's.
+    fn settle_renamed_folders(&self) -> Result<(), FileError> {
+        if self.has_renamed_folders.swap(false, Ordering::AcqRel) {
+            self.base.disk().sync_directory(self.path()).map_err(|source| {
+                self.base.health().fail(format_args!("sync of renamed folders: {source}"));
+                FileError::Io { path: self.path().to_owned(), source }
+            })?;
+        }
+        Ok(())
+    }
+
     /// The next checkpoint makes it durable: a crash before that leaves a folder without a topic id, which gets it
     /// anew. Thousands of partitions are not to wait for the device one by one.
     fn write_topic_id(&self, folder: &Arc<PartitionDirectory>, topic_id: TopicId) -> Result<(), FileError> {

@@ -1,6 +1,7 @@
 //! Logs that go: their folders are renamed at once and removed later, so that readers come to their end.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use super::super::checkpoint_text::FileError;
 use super::super::errors::StorageError;
@@ -51,6 +52,7 @@ impl LogManager {
             }
             return Err(FileError::Io { path, source }.into());
         }
+        directory.has_renamed_folders.store(true, Ordering::Release);
         Ok((hosted.directory, path, hosted.log.config().file_delete_delay_ms))
     }
 

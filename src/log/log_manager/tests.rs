@@ -459,6 +459,23 @@ fn producers_expire_alike_in_logs_made_before_and_after_a_change() {
 }
 
 #[test]
+fn a_deleted_topic_does_not_come_back_as_the_next_of_its_name() {
+    for seed in 0..30 {
+        let fixture = Fixture::new();
+        let manager = fixture.start();
+        let log = fixture.written(&manager, 0, 1);
+        log.request_flush();
+        fixture.disk.run_syncs();
+        manager.delete(&partition(0)).unwrap();
+        manager.get_or_create(&fixture.new_log(0, 2)).unwrap();
+        drop((manager, log));
+        fixture.disk.crash(seed);
+        let log = fixture.start().get(&partition(0));
+        assert_eq!(log.map_or(Offset::ZERO, |log| log.log_end_offset()), Offset::ZERO, "seed {seed}");
+    }
+}
+
+#[test]
 fn what_was_half_written_is_removed_at_the_start() {
     let fixture = Fixture::new();
     drop(fixture.start());
