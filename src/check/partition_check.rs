@@ -394,8 +394,9 @@ impl PartitionPlace {
                 Ok(producers) if offset == first_base_offset => begin = Some(producers),
                 Ok(_) => {}
                 Err(error) => {
-                    // A crash tears those that were written since the last checkpoint.
-                    let is_synced = offset <= self.trusted_below();
+                    // A crash tears those that were written since the last checkpoint: one of a segment that begins
+                    // where it ended too.
+                    let is_synced = offset < self.trusted_below();
                     let level = if is_synced { Level::Damage } else { Level::Crash };
                     let finding = Finding::new(level, Kind::ProducerSnapshot, &path, error.to_string());
                     snapshots.findings.push((offset, finding.at(0, content.len() as u64).offset(offset)));

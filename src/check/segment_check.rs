@@ -279,7 +279,8 @@ impl<'a> SegmentCheck<'a> {
             log.index_bytes += times.size_bytes();
             findings.push((FileKind::TimeIndex, times.finish(may_be_torn, !may_be_torn)?));
         }
-        let (bytes, aborted) = log.replay.check_index(disk, &path(FileKind::TxnIndex), base_offset, trusted_below)?;
+        let (bytes, aborted) =
+            log.replay.check_index(disk, &path(FileKind::TxnIndex), (base_offset, log.end_offset), trusted_below)?;
         log.index_bytes += bytes;
         findings.push((FileKind::TxnIndex, aborted));
         for (kind, found) in findings {

@@ -61,13 +61,13 @@ impl TxnReplay {
         Ok(())
     }
 
-    /// Holds the index of the segment that was just walked through against the replay. `trusted_below`: entries of later
-    /// markers may be missing or torn.
+    /// Holds the index of the segment that was just walked through, and that ends at `end_offset`, against the replay.
+    /// `trusted_below`: entries of later markers may be missing, torn, or of markers that are missing.
     pub(super) fn check_index(
         &self,
         disk: &dyn Disk,
         path: &Path,
-        base_offset: Offset,
+        (base_offset, end_offset): (Offset, Offset),
         trusted_below: Offset,
     ) -> io::Result<(u64, Vec<Finding>)> {
         let content = match disk.open(path, OpenMode::Read) {
@@ -85,8 +85,8 @@ impl TxnReplay {
         let mut expected = self.expected.iter();
         for (slot, bytes) in content.chunks(TXN_ENTRY_BYTES).enumerate() {
             let expected = expected.next();
-            // A torn entry is one of the transaction that comes next.
-            let level = expected.map_or(Level::Damage, |expected| level(expected.last_offset));
+            // A torn entry is one of the transaction that comes next, be it one whose marker is torn as well.
+            let level = level(expected.map_or(end_offset, |expected| expected.last_offset));
             let what = match AbortedTxn::decode(bytes) {
                 _ if bytes.len() < TXN_ENTRY_BYTES => {
                     format!("{} bytes where an entry has {TXN_ENTRY_BYTES}", bytes.len())
