@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: run test lint fmt compat compat-upstream bench microbench fuzz clean help
+.PHONY: run test lint fmt sim compat compat-upstream bench microbench fuzz clean help
 
 # The broker and the compat tests share their builds.
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -40,6 +40,10 @@ lint: ## Check format, lints, links in the docs, licences of dependencies
 fmt: ## Format all Rust code
 	cargo fmt --all
 	cargo fmt $(FUZZ)
+
+sim: ## Cut the power at every step of many simulated lives: make sim SEEDS=300, or SEED=7, or what a failure names
+	@$(NEED) cargo:rustup cc:gcc
+	cargo test --profile compat --lib --locked log::tests::simulation::many_seeds -- --ignored --nocapture
 
 compat: ## Run every compat test, the slow ones too: real clients against a real ottla
 	@$(NEED) cargo:rustup cc:gcc c++:g++ cmake:cmake

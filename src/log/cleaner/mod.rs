@@ -22,6 +22,8 @@ mod offset_map;
 mod registry;
 mod round;
 #[cfg(test)]
+pub(in crate::log) mod testing;
+#[cfg(test)]
 mod tests;
 mod throttle;
 mod transactions;

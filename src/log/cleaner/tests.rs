@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::cleaned_segment;
 use super::registry::facts_of;
 use super::round::{Pacer, Round, RoundError, RoundLimits, RoundStats};
+use super::testing::Unhurried;
 use crate::config::{CleanupPolicy, LogConfig};
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition};
 use crate::io::Disk;
@@ -58,14 +59,6 @@ struct Bench {
     log: Arc<PartitionLog>,
     cleaned_up_to: Option<Offset>,
     limits: RoundLimits,
-}
-
-struct Unhurried;
-
-impl Pacer for Unhurried {
-    fn moved(&self, _bytes: u64) -> bool {
-        true
-    }
 }
 
 /// What goes into one batch.

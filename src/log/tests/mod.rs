@@ -1,4 +1,4 @@
-//! The log as a whole, on a real disk.
+//! The log as a whole, on a real disk and on one that fails.
 
 mod appending;
 mod concurrency;
@@ -9,6 +9,7 @@ mod flushing;
 mod model;
 mod retention;
 mod rot;
+mod simulation;
 mod timestamps;
 mod transactions;
 mod truncation;
