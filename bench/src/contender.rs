@@ -7,8 +7,6 @@ use anyhow::Result;
 use ottla_compat_tests::wait::eventually;
 use ottla_compat_tests::{Node, Peer};
 
-use crate::load::Load;
-
 /// The same for both: what a topic leaves behind goes soon, so that a round finds the disk as the one before it; and every
 /// idle consumer finds room for its fetch session.
 const PROPERTIES: [(&str, &str); 2] =
@@ -26,7 +24,12 @@ pub struct Contender {
 impl Contender {
     /// Starts a broker on an empty directory.
     pub fn start(peer: Peer) -> Self {
-        let node = Node::of(peer, |_| (), &PROPERTIES);
+        Self::with(peer, &[])
+    }
+
+    /// As [`Contender::start`], with further properties.
+    pub fn with(peer: Peer, properties: &[(&str, &str)]) -> Self {
+        let node = Node::of(peer, |_| (), &[&PROPERTIES, properties].concat());
         thread::sleep(SETTLE);
         let idle_rss_bytes = node.rss_bytes();
         Self { peer, node, idle_rss_bytes }
@@ -39,13 +42,20 @@ impl Contender {
         }
     }
 
-    pub fn create_topic(&self, topic: &str, partitions: i32, load: &Load) -> Result<()> {
-        let flush = if load.flush_before_ack { "true" } else { "false" };
-        let configs: &[(&str, &str)] = match self.peer {
-            Peer::Ottla => &[("flush.before.ack", flush)],
+    /// Creates a topic; Ottla's `flush.before.ack` is nothing that Kafka has.
+    pub fn create_topic(
+        &self,
+        topic: &str,
+        partitions: i32,
+        flush_before_ack: bool,
+        configs: &[(&str, &str)],
+    ) -> Result<()> {
+        let flush = [("flush.before.ack", if flush_before_ack { "true" } else { "false" })];
+        let own: &[(&str, &str)] = match self.peer {
+            Peer::Ottla => &flush,
             Peer::Kafka | Peer::OldKafka { .. } => &[],
         };
-        self.node.wire().create_topic(topic, partitions, configs)
+        self.node.wire().create_topic(topic, partitions, &[own, configs].concat())
     }
 
     /// Deletes a topic and waits until its files are gone.

@@ -19,7 +19,23 @@ impl Cpu {
 
     /// Of a process and its threads so far.
     pub fn of_process(pid: u32) -> Result<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Self::of_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
+    }
+
+    /// Of those threads of a process whose names begin so; the kernel keeps 15 characters of a name.
+    pub fn of_threads(pid: u32, name: &str) -> Result<Self> {
+        let mut sum = Self::default();
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
+            // A thread may end meanwhile.
+            let Ok(stat) = fs::read_to_string(thread.path().join("stat")) else { continue };
+            if stat.split_once('(').is_some_and(|(_, behind)| behind.starts_with(name)) {
+                sum = sum + Self::of_stat(&stat)?;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn of_stat(stat: &str) -> Result<Self> {
         // The command may hold blanks; behind its bracket the fields are plain, the first being number 3.
         let (_, fields) = stat.rsplit_once(')').context("a command in brackets")?;
         let fields: Vec<&str> = fields.split_whitespace().collect();

@@ -5,17 +5,29 @@
 //! gone before the next one begins.
 //!
 //! - [`load`]: what is measured; [`groups`]: what is measured of groups, without a client library.
+//! - What is measured only when it is named, because it takes long or room, with brokers of its own: [`restart`],
+//!   [`compaction`], [`cold_reads`], [`partitions`], [`check`], and [`group_commit`], which asks
+//!   no broker. They fill topics with [`fill`] and [`spread`].
 //! - [`librdkafka`], [`java`]: the clients.
 //! - [`contender`]: the brokers; [`cpu`]: what they spend.
 //! - [`tally`]: rounds added up; [`report`]: the table.
 
+mod check;
+mod cold_reads;
+mod compaction;
 mod contender;
 mod cpu;
+mod fill;
+mod group_commit;
 mod groups;
 mod java;
 mod librdkafka;
 mod load;
+mod partitions;
 mod report;
+mod restart;
+mod scale;
+mod spread;
 mod tally;
 
 use anyhow::Result;
@@ -28,18 +40,19 @@ use cpu::Cpu;
 use java::JavaClient;
 use load::{Done, Kind, LOADS, Load, Order, PARTITIONS, RECORD_BYTES, SMALL_RECORD_BYTES};
 use report::Report;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use scale::Scale;
 use tally::{Round, Tally};
+
+const OPEN_FILES: u64 = 100_000;
 
 /// Ottla beside Apache Kafka on this machine, as ratios.
 #[derive(Parser)]
 struct Args {
-    /// Recorded rounds of each load, client and broker
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Unrecorded rounds before them
-    #[arg(long, default_value_t = 3)]
-    warm_up: usize,
-    /// Loads whose names begin so, instead of all
+    #[command(flatten)]
+    scale: Scale,
+    /// Loads whose names begin so, instead of all but the large ones: restart, compaction, cold-reads, partitions, check,
+    /// commit
     #[arg(long)]
     only: Vec<String>,
     /// One client instead of both
@@ -56,7 +69,17 @@ impl Args {
     }
 
     fn takes(&self, load: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| load.starts_with(name))
+        self.only.is_empty() || self.names(load)
+    }
+
+    fn names(&self, load: &str) -> bool {
+        self.only.iter().any(|name| load.starts_with(name))
+    }
+
+    /// Nothing but what brings its own brokers.
+    fn only_large(&self) -> bool {
+        let mut small = LOADS.iter().map(|load| load.name).chain(groups::LOADS.iter().map(|(name, _)| *name));
+        !small.any(|name| self.takes(name))
     }
 
     fn clients(&self) -> impl Iterator<Item = ClientName> {
@@ -73,6 +96,21 @@ pub enum ClientName {
     Java,
 }
 
+/// Measures both brokers, which it starts itself.
+type Large = fn(&Scale, &mut Report) -> Result<()>;
+
+/// What is measured only when it is named.
+const LARGE: [(&str, Large); 8] = [
+    ("restart-size", restart::by_size),
+    ("restart-partitions", restart::by_partitions),
+    ("compaction", compaction::run),
+    ("cold-reads", cold_reads::unflushed),
+    ("cold-reads-flush", cold_reads::flushed),
+    ("partitions", partitions::run),
+    ("check", check::run),
+    ("commit", group_commit::run),
+];
+
 /// The clients that take part.
 struct Clients {
     java: JavaClient,
@@ -83,26 +121,50 @@ fn main() -> Result<()> {
     if let Some(bootstrap) = &args.against {
         return drive(bootstrap, &args);
     }
-    let starts = [Peer::Ottla, Peer::Kafka].map(|peer| contender::ready_after(peer, 3));
+    raise_open_file_limit();
+    let mut report = Report::new(args.scale.rounds);
+    if !args.only_large() {
+        compare(&args, &mut report)?;
+    }
+    for (name, measure) in LARGE {
+        if args.names(name) {
+            measure(&args.scale, &mut report)?;
+        }
+    }
+    println!("{}", report.into_table());
+    Ok(())
+}
+
+/// What two brokers that stay up are asked for in turn.
+fn compare(args: &Args, report: &mut Report) -> Result<()> {
+    let Scale { rounds, warm_up, .. } = args.scale;
+    report.starts([Peer::Ottla, Peer::Kafka].map(|peer| contender::ready_after(peer, 3)));
     let pair = [Peer::Ottla, Peer::Kafka].map(Contender::start);
     let mut bench = Bench { pair, clients: Clients { java: JavaClient::start()? }, next_topic: 0 };
-    let mut report = Report::new(args.rounds);
-    report.starts(starts);
     report.idle([&bench.pair[0], &bench.pair[1]].map(|contender| contender.idle_rss_bytes));
     for load in args.loads() {
         for client in args.clients() {
-            let tallies = bench.run(load, client, args.warm_up, args.rounds)?;
+            let tallies = bench.run(load, client, warm_up, rounds)?;
             report.load(load, client, &tallies);
         }
     }
     for (load, measure) in groups::LOADS {
         if args.takes(load) {
-            groups::run(load, measure, &bench.pair, &mut report)?;
+            groups::run(load, measure, &bench.pair, report)?;
         }
     }
     report.peak([&bench.pair[0], &bench.pair[1]].map(|contender| contender.node.peak_rss_bytes()));
-    println!("{}", report.into_table());
     Ok(())
+}
+
+/// For this process and the brokers that it starts, as far as it may: ten thousand partitions are so many files at least.
+fn raise_open_file_limit() {
+    let wanted = Rlimit { current: Some(OPEN_FILES), maximum: Some(OPEN_FILES) };
+    if setrlimit(Resource::Nofile, wanted).is_err() {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        eprintln!("open files stay limited to {maximum:?}");
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
 }
 
 /// Loads one broker, round after round.
@@ -111,7 +173,7 @@ fn drive(bootstrap: &str, args: &Args) -> Result<()> {
     let mut wire = Wire::connect(bootstrap)?;
     for load in args.loads() {
         for client in args.clients() {
-            for round in 0..args.rounds {
+            for round in 0..args.scale.rounds {
                 let topic = format!("{}-{client:?}-{round}", load.name);
                 let order = order(load, bootstrap.to_owned(), &topic);
                 wire.create_topic(&topic, order.partitions, &[])?;
@@ -196,7 +258,7 @@ impl Bench {
         self.next_topic += 1;
         let topic = format!("bench{}", self.next_topic);
         let partitions = order(load, String::new(), "").partitions;
-        self.pair[which].create_topic(&topic, partitions, load)?;
+        self.pair[which].create_topic(&topic, partitions, load.flush_before_ack, &[])?;
         Ok(topic)
     }
 

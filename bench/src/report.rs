@@ -1,6 +1,5 @@
 //! The table that a run prints: Ottla's figure, Kafka's, and the one divided by the other.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use crate::ClientName;
@@ -14,7 +13,7 @@ pub struct Report(String);
 impl Report {
     pub fn new(rounds: usize) -> Self {
         let head = format!(
-            "{rounds} rounds of each broker in turn. Less is better, but for records/s.\n\n\
+            "{rounds} rounds of each broker in turn. Less is better where nothing else is said, but for records/s.\n\n\
              | load | client | figure | Ottla | Kafka | Ottla / Kafka |\n|---|---|---|---:|---:|---:|\n"
         );
         Self(head)
@@ -63,6 +62,17 @@ impl Report {
         }
     }
 
+    /// A table of its own begins.
+    pub fn heading(&mut self, head: &str) {
+        self.line("");
+        self.line(head);
+    }
+
+    pub fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
     pub fn into_table(self) -> String {
         self.0
     }
@@ -70,8 +80,6 @@ impl Report {
     pub fn row(&mut self, load: &str, client: &str, figure: &str, [ottla, kafka]: [f64; 2]) {
         let digits = if kafka < 100.0 { 2 } else { 0 };
         let ratio = ottla / kafka;
-        let line = format!("| {load} | {client} | {figure} | {ottla:.digits$} | {kafka:.digits$} | {ratio:.2} |");
-        let written = writeln!(self.0, "{line}");
-        written.expect("a string takes everything");
+        self.line(&format!("| {load} | {client} | {figure} | {ottla:.digits$} | {kafka:.digits$} | {ratio:.2} |"));
     }
 }

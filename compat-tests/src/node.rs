@@ -88,6 +88,11 @@ impl Node {
 
     /// Starts the process again on the same directory and ports, and waits until it answers.
     pub fn run(&mut self) {
+        self.run_within(START_LIMIT);
+    }
+
+    /// As [`run`](Self::run), for a broker that has much to recover.
+    pub fn run_within(&mut self, limit: Duration) {
         assert!(self.child.is_none(), "still running");
         if let Peer::OldKafka { version, zookeeper: true } = self.peer {
             let mut zookeeper = peer::zookeeper(version, self.home.path(), self.other_port);
@@ -96,7 +101,7 @@ impl Node {
         let begin = Instant::now();
         let mut command = peer::command(self.peer, &self.properties_file(), &self.output_file(), self.open_files);
         self.child = Some(command.spawn().expect("the broker starts"));
-        within(START_LIMIT, "the broker answers", || {
+        within(limit, "the broker answers", || {
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().expect("a status")) {
                 panic!("the broker ended with {status} at its start:\n{}", self.output());
             }
@@ -114,10 +119,15 @@ impl Node {
 
     /// Asks the process to stop (SIGTERM) and waits for its end.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.terminate_within(STOP_LIMIT)
+    }
+
+    /// As [`terminate`](Self::terminate), for a broker that has much to write.
+    pub fn terminate_within(&mut self, limit: Duration) -> ExitStatus {
         let mut child = self.child.take().expect("a running broker");
         let pid = Pid::from_child(&child);
         kill_process(pid, Signal::TERM).expect("a signal");
-        let status = within(STOP_LIMIT, "the broker stops on SIGTERM", || child.try_wait().expect("a status"));
+        let status = within(limit, "the broker stops on SIGTERM", || child.try_wait().expect("a status"));
         self.kill_zookeeper();
         status
     }
