@@ -11,6 +11,7 @@
 //! and never beyond `max_bytes`. A window that a zstd frame asks for is never allocated; liblz4 takes two blocks of the
 //! frame's size, 8 MiB at most.
 
+mod lz4_frame;
 mod snappy;
 #[cfg(test)]
 mod tests;
@@ -49,7 +50,7 @@ pub fn decompress(kind: Compression, input: &[u8], max_bytes: usize) -> Result<C
         Compression::None => Ok(Cow::Borrowed(input)),
         Compression::Gzip => gunzip(input, max_bytes).map(Cow::Owned),
         Compression::Snappy => snappy::decompress(input, max_bytes).map(Cow::Owned),
-        Compression::Lz4 => lz4_decompress(input, max_bytes).map(Cow::Owned),
+        Compression::Lz4 => lz4_frame::decompress(input, max_bytes).map(Cow::Owned),
         Compression::Zstd => zstd_decompress(input, max_bytes).map(Cow::Owned),
     }
 }
@@ -61,7 +62,7 @@ pub fn compress(kind: Compression, level: Option<i32>, input: &[u8]) -> Result<V
         Compression::None => Ok(input.to_vec()),
         Compression::Gzip => gzip(level, input),
         Compression::Snappy => snappy::compress(input),
-        Compression::Lz4 => lz4_compress(level, input),
+        Compression::Lz4 => lz4_frame::compress(level, input),
         Compression::Zstd => zstd_compress(level, input),
     };
     compressed.map_err(|cause| CompressionError::Compress { codec: name(kind), cause })
@@ -97,43 +98,6 @@ fn gzip(level: Option<i32>, input: &[u8]) -> io::Result<Vec<u8>> {
         flate2::write::GzEncoder::new(Vec::with_capacity(input.len() / 2), flate2::Compression::new(level));
     encoder.write_all(input)?;
     encoder.finish()
-}
-
-// ---- lz4 ------------------------------------------------------------------------------------------------------------
-
-/// Kafka's `compression.lz4.level` starts at 9, which means the fast compressor; any other is a level of the high one.
-const LZ4_FAST_LEVEL: i32 = 9;
-const LZ4_HIGHEST_LEVEL: i32 = 12;
-/// Below this, liblz4's frames take the fast compressor.
-const LZ4_LOWEST_HIGH_LEVEL: i32 = 3;
-
-fn lz4_decompress(input: &[u8], max_bytes: usize) -> Result<Vec<u8>, CompressionError> {
-    let corrupt = |cause| corrupt(Compression::Lz4, cause);
-    let mut decoder = lz4::Decoder::new(input).map_err(corrupt)?;
-    let output = read_capped(Compression::Lz4, &mut decoder, input.len(), max_bytes)?;
-    match decoder.finish() {
-        (_, Err(_)) => Err(corrupt(io::Error::new(io::ErrorKind::UnexpectedEof, "the frame has no end"))),
-        (rest, Ok(())) if !rest.is_empty() => Err(corrupt(invalid("bytes behind the end of the frame"))),
-        _ => Ok(output),
-    }
-}
-
-/// The frame of Kafka's own `Lz4BlockOutputStream`. Its reader refuses linked blocks.
-fn lz4_compress(level: Option<i32>, input: &[u8]) -> io::Result<Vec<u8>> {
-    let level = match level {
-        None | Some(LZ4_FAST_LEVEL) => 0,
-        Some(level) => level.clamp(LZ4_LOWEST_HIGH_LEVEL, LZ4_HIGHEST_LEVEL) as u32,
-    };
-    let mut encoder = lz4::EncoderBuilder::new()
-        .block_size(lz4::BlockSize::Max64KB)
-        .block_mode(lz4::BlockMode::Independent)
-        .block_checksum(lz4::liblz4::BlockChecksum::NoBlockChecksum)
-        .checksum(lz4::ContentChecksum::NoChecksum)
-        .level(level)
-        .build(Vec::with_capacity(input.len() / 2))?;
-    encoder.write_all(input)?;
-    let (output, finished) = encoder.finish();
-    finished.map(|()| output)
 }
 
 // ---- zstd -----------------------------------------------------------------------------------------------------------
