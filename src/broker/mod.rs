@@ -14,12 +14,14 @@ mod placement;
 mod snapshot;
 mod sockets;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -29,7 +31,7 @@ use crate::adopt::AdoptError;
 use crate::adopt::note::Wishes;
 use crate::api::{FetchSessionCache, Loggers, ProducerIds, Services, Waiting};
 use crate::check::Scrubber;
-use crate::config::{BrokerConfig, ConfigOverrides};
+use crate::config::{BrokerConfig, ConfigOverrides, LogConfig};
 use crate::controller::{AdminError, BrokerRegistration};
 use crate::coordinator::ShareGroups;
 use crate::coordinator::group::{GroupCoordinator, GroupCoordinatorParts, GroupEnvironment};
@@ -62,8 +64,9 @@ const DEFAULT_REQUEST_MEMORY_BYTES: u64 = 256 * 1024 * 1024;
 const MAX_IN_FLIGHT_PER_CONNECTION: usize = 64;
 /// The bound on large replies that are in memory until their clients have taken them.
 const REPLY_MEMORY_BYTES: usize = 128 * 1024 * 1024;
-/// Threads that wait for the device.
-const SYNC_THREADS: usize = 4;
+/// Threads that wait for the device. Syncs of many files share a commit of the journal, the more the more of them are under
+/// way: docs/performance.md has figures.
+const SYNC_THREADS: usize = 16;
 
 /// Why a broker does not start: one line that names what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -392,14 +395,20 @@ async fn load_logs(
             ..LogManagerOptions::default()
         };
         let none = ConfigOverrides::new();
+        // Once for a topic, however many partitions it has.
+        let of_topics: Mutex<HashMap<Arc<str>, Arc<LogConfig>>> = Mutex::default();
         let config_of = |partition: &TopicPartition| {
             let topic = image.topic(&partition.topic);
             let known = topic.and_then(|topic| topic.partition(partition.partition));
             if known.map_or(is_new_cluster, |known| known.replicas.is_empty()) {
                 return None;
             }
-            let configs = topic.map_or(&none, |topic| &topic.configs);
-            Some(Arc::new(config.log_config(image.cluster_default_configs(), broker, configs)))
+            let mut of_topics = of_topics.lock();
+            let known = of_topics.entry(Arc::clone(&partition.topic)).or_insert_with(|| {
+                let configs = topic.map_or(&none, |topic| &topic.configs);
+                Arc::new(config.log_config(image.cluster_default_configs(), broker, configs))
+            });
+            Some(Arc::clone(known))
         };
         let (logs, summary) = LogManager::load(directories, options, clock, &config_of)?;
         if summary.logs > 0 {
