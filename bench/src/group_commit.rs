@@ -94,6 +94,9 @@ struct Field {
     latencies: Mutex<Vec<Duration>>,
 }
 
+/// What a sync thread does until it is time to stop.
+type Serve = fn(&Field, &Mutex<Receiver<Waiting>>, Instant) -> Result<()>;
+
 fn measure(strategy: Strategy, active: usize, sum: &mut Sum) -> Result<()> {
     let root = tempfile::Builder::new().prefix("ottla-bench-").tempdir()?;
     let create = |at| File::create(root.path().join(format!("{at}.log")));
@@ -113,7 +116,7 @@ fn measure(strategy: Strategy, active: usize, sum: &mut Sum) -> Result<()> {
     for file in 0..active {
         field.append(file)?;
     }
-    let (threads, serve): (usize, fn(&Field, &Mutex<Receiver<Waiting>>, Instant) -> Result<()>) = match strategy {
+    let (threads, serve): (usize, Serve) = match strategy {
         Strategy::PerFile { threads } => (threads, Field::sync_files),
         Strategy::FileSystem => (1, Field::sync_file_system),
     };

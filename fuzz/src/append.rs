@@ -14,7 +14,7 @@ use ottla::log::directory::PartitionDirectory;
 use ottla::log::health::DirectoryHealth;
 use ottla::log::partition_log::PartitionLog;
 use ottla::log::producer_state::{AppendOrigin, ProducerStateConfig};
-use ottla::log::recovery::{self, LoadRequest, LoadedLog};
+use ottla::log::recovery::{self, LoadRequest, LoadedLog, Syncs};
 use ottla::protocol::batch::{self, BatchHeader};
 
 pub const NOW_MS: i64 = 1_700_000_000_000;
@@ -72,6 +72,7 @@ fn open(disk: &Arc<SimDisk>, path: &Path, config: &Arc<LogConfig>) -> LoadedLog 
         recovery_point: Offset::ZERO,
         log_start_offset: Offset::ZERO,
         high_watermark: Offset::ZERO,
+        syncs: Syncs::Each,
         now_ms: NOW_MS,
     };
     recovery::load(&request).expect("the disk is sound")

@@ -33,7 +33,7 @@ use crate::log::leader_epochs::LEADER_EPOCH_CHECKPOINT;
 use crate::log::log_directory::{DirectoryError, LOCK_FILE};
 use crate::log::partition_metadata::{self, PARTITION_METADATA_FILE};
 use crate::log::producer_state::ProducerStateConfig;
-use crate::log::recovery::{self, LoadRequest};
+use crate::log::recovery::{self, LoadRequest, Syncs};
 
 /// A check, and what is to be done about it.
 pub struct Repair<'a> {
@@ -156,6 +156,7 @@ impl<'a> Repair<'a> {
             recovery_point: cut.map_or(trusted_below, |cut| cut.offset.min(trusted_below)),
             log_start_offset: place.log_start_offset.min(cut.map_or(facts.log_end_offset, |cut| cut.offset)),
             high_watermark: Offset::ZERO,
+            syncs: Syncs::Each,
             now_ms: self.check.now_ms,
         })?;
         loaded.log.close(self.check.now_ms).map_err(io::Error::other)?;

@@ -19,6 +19,7 @@ mod process_io;
 mod real;
 mod relief;
 pub mod sim;
+mod whole_sync;
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -89,6 +90,13 @@ pub type SyncDone = Box<dyn FnOnce(io::Result<()>) + Send>;
 /// Held for as long as this process owns a locked file.
 pub trait DirectoryLock: Debug + Send + Sync {}
 
+/// A file system on which everything can be made durable at once: many files cost little more than one.
+pub trait WholeSync: Debug + Send + Sync {
+    /// Makes durable all that was written below the path that this was got for, names too. Blocks. An error is about
+    /// anything written since this was got.
+    fn sync(&self) -> io::Result<()>;
+}
+
 /// The storage under one log directory.
 pub trait Disk: Debug + Send + Sync + 'static {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
@@ -117,6 +125,10 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn remove_directory(&self, path: &Path) -> io::Result<()>;
     /// Makes creations, renames and removals in this directory durable. Blocks.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// To be got before the first write below `path`, since it tells of errors from then on only. `None`: the file
+    /// system is not known to tell of them, and files are to be synced one by one.
+    fn whole_sync(&self, path: &Path) -> io::Result<Option<Arc<dyn WholeSync>>>;
 
     /// Makes files durable on a sync thread and calls `done` there. Never blocks the caller.
     fn submit_sync(&self, request: SyncRequest, done: SyncDone);

@@ -16,7 +16,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 use super::relief::relieving_worker;
 use super::{
     DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenFiles, OpenMode, SyncDone, SyncRequest,
-    temporary_path,
+    WholeSync, temporary_path, whole_sync,
 };
 use crate::time::{Clock, SystemClock};
 
@@ -179,6 +179,10 @@ impl Disk for RealDisk {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.open_files.with_descriptor(|| sync_directory(path))
+    }
+
+    fn whole_sync(&self, path: &Path) -> io::Result<Option<Arc<dyn WholeSync>>> {
+        whole_sync::of(path)
     }
 
     fn submit_sync(&self, request: SyncRequest, done: SyncDone) {

@@ -18,6 +18,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod whole_sync;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -33,10 +34,11 @@ use rand::{Rng, SeedableRng};
 
 use super::{
     DirectoryEntry, DirectoryLock, Disk, DiskFile, DiskSpace, EntryKind, OpenFiles, OpenMode, SyncDone, SyncRequest,
-    temporary_path,
+    WholeSync, temporary_path,
 };
 use file::FileState;
 use tree::{Node, Tree};
+use whole_sync::SimWholeSync;
 
 /// The unit in which a device writes or does not write.
 const SECTOR_BYTES: usize = 512;
@@ -539,6 +541,10 @@ impl Disk for SimDisk {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.state.lock().sync_directory(path)
+    }
+
+    fn whole_sync(&self, path: &Path) -> io::Result<Option<Arc<dyn WholeSync>>> {
+        Ok(Some(Arc::new(SimWholeSync { state: Arc::clone(&self.state), path: path.to_path_buf() })))
     }
 
     fn submit_sync(&self, request: SyncRequest, done: SyncDone) {

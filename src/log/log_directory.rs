@@ -19,7 +19,7 @@ use super::first_write::FirstWrite;
 use super::health::{DirectoryHealth, OnOffline};
 use super::meta_properties::{META_PROPERTIES_FILE, MetaProperties};
 use crate::ids::{self, BrokerId, DirectoryId, TopicPartition};
-use crate::io::{DirectoryEntry, DirectoryLock, Disk, EntryKind, TEMPORARY_SUFFIX};
+use crate::io::{DirectoryEntry, DirectoryLock, Disk, EntryKind, TEMPORARY_SUFFIX, WholeSync};
 
 /// The file that a running broker holds locked.
 pub const LOCK_FILE: &str = ".lock";
@@ -77,6 +77,7 @@ pub struct LogDirectory {
     /// `meta.properties` says all of this, in its present version.
     is_formatted: bool,
     clean_shutdown: Option<CleanShutdown>,
+    whole_sync: Option<Arc<dyn WholeSync>>,
     _lock: Box<dyn DirectoryLock>,
 }
 
@@ -102,6 +103,7 @@ impl LogDirectory {
         let meta_version = meta.as_ref().map(|meta| meta.version);
         let meta = meta.unwrap_or_default();
         let clean_shutdown = clean_shutdown::read(&*disk, path).map_err(DirectoryError::io(path))?;
+        let whole_sync = disk.whole_sync(path).map_err(DirectoryError::io(path))?;
         Ok(Self {
             id: meta.directory_id.unwrap_or_else(|| DirectoryId(ids::random_uuid())),
             is_formatted: meta.version == 1 && meta.directory_id.is_some(),
@@ -111,6 +113,7 @@ impl LogDirectory {
             path: path.to_path_buf(),
             disk,
             clean_shutdown,
+            whole_sync,
             _lock: lock,
         })
     }
@@ -129,6 +132,11 @@ impl LogDirectory {
 
     pub fn health(&self) -> &Arc<DirectoryHealth> {
         &self.health
+    }
+
+    /// Makes durable at once all that is written here, where that is known to tell of errors.
+    pub(super) fn whole_sync(&self) -> Option<&Arc<dyn WholeSync>> {
+        self.whole_sync.as_ref()
     }
 
     /// Whether it was a broker's that ran with ZooKeeper. Before Kafka 2.4 such a directory names no cluster.

@@ -43,7 +43,7 @@ use super::scrubbing::Scrubbing;
 use crate::config::LogConfig;
 use crate::error::ErrorCode;
 use crate::ids::{self, DirectoryId, TopicId, TopicPartition};
-use crate::io::{DiskFile, DiskSpace, is_device_failure};
+use crate::io::{DiskFile, DiskSpace, WholeSync, is_device_failure};
 use crate::time::{Clock, TimestampMs};
 
 pub use creation::NewLog;
@@ -53,12 +53,18 @@ pub use moving::Move;
 use checkpointing::Checkpoints;
 use deletion::ExpiredFolder;
 
+/// From here on syncing the whole file system costs less, even if others have written much to it: three or more files of
+/// each log would be synced one after the other.
+const LOGS_TO_SYNC_TOGETHER: usize = 200;
+
 /// What the manager is told once.
 #[derive(Clone)]
 pub struct LogManagerOptions {
     /// `num.recovery.threads.per.data.dir`; closing uses them too.
     pub recovery_threads_per_directory: usize,
     pub producer_state: ProducerStateConfig,
+    /// So many logs of a directory are made durable together instead of file by file, where the file system can do that.
+    pub logs_to_sync_together: usize,
     /// Names folders that wait for their removal; the simulator has its own.
     pub new_uuid: fn() -> Uuid,
 }
@@ -68,6 +74,7 @@ impl Default for LogManagerOptions {
         Self {
             recovery_threads_per_directory: 2,
             producer_state: ProducerStateConfig::default(),
+            logs_to_sync_together: LOGS_TO_SYNC_TOGETHER,
             new_uuid: ids::random_uuid,
         }
     }
@@ -309,6 +316,12 @@ impl LogManager {
 
     fn online_logs(&self) -> impl Iterator<Item = Arc<PartitionLog>> {
         self.logs().into_iter().filter(|log| !log.health().is_offline())
+    }
+
+    /// What makes so many logs of a directory durable at once, if that is worth it.
+    fn whole_sync(&self, directory: usize, logs: usize) -> Option<&Arc<dyn WholeSync>> {
+        let whole_sync = self.directories[directory].base.whole_sync();
+        whole_sync.filter(|_| logs >= self.options.logs_to_sync_together)
     }
 
     /// The logs in one directory, and the copies on their way there: no partition has both in the same one.

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+use super::checkpoint;
 use super::checkpoint_text;
 use super::directory::{FileKind, PartitionDirectory};
 use super::health::DirectoryHealth;
@@ -38,6 +39,15 @@ use crate::time::TimestampMs;
 /// All of a log that was closed in good order is trusted.
 const EVERYTHING: Offset = Offset(i64::MAX);
 
+/// Who brings to the device what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syncs {
+    /// Whoever writes it, file by file, before going on.
+    Each,
+    /// The caller, all of the file system at once ([`WholeSync`](crate::io::WholeSync)), before anything counts.
+    Together,
+}
+
 /// Which log is to be opened, and what the log directory's checkpoints say of it.
 #[derive(Debug)]
 pub struct LoadRequest {
@@ -52,6 +62,9 @@ pub struct LoadRequest {
     pub recovery_point: Offset,
     pub log_start_offset: Offset,
     pub high_watermark: Offset,
+    /// How what recovery keeps comes to the device. [`Syncs::Together`]: the log counts as open once the caller has seen to
+    /// it, and is to be loaded again with [`Syncs::Each`] where that fails.
+    pub syncs: Syncs,
     pub now_ms: TimestampMs,
 }
 
@@ -416,7 +429,7 @@ impl<'a> Recovery<'a> {
             recovery_point = if synced { end } else { self.request.recovery_point.min(end) };
         } else if let Some(last) = self.segments.last() {
             // Entries that were cut, of records that a crash took, must not come back among later ones.
-            last.take_unsynced_indexes()?.try_for_each(|index| index.sync())?;
+            self.sync_indexes(last)?;
         }
         // What a process has written that was killed is there, and not known to be on the device: a snapshot of the time
         // since the last checkpoint is synced with the next one.
@@ -428,8 +441,7 @@ impl<'a> Recovery<'a> {
         let LoadRequest { directory, .. } = self.request;
         // Another broker's file stays as it is: the same comes of it at any start, and it is written with the next epoch.
         if self.epochs_changed && !self.request.health.awaits_first_write() {
-            let path = directory.path().join(LEADER_EPOCH_CHECKPOINT);
-            let written = directory.disk().write_atomically(&path, self.epochs.encode().as_bytes());
+            let written = checkpoint::write_epochs(directory, &self.epochs.encode(), self.request.syncs);
             self.epochs_changed = !self.unless_full(written)?;
         }
         let log = PartitionLog::open(LogParts {
@@ -506,13 +518,25 @@ impl<'a> Recovery<'a> {
         for (at, segment) in self.segments.iter().enumerate().skip(first) {
             segment.write_again(if at == first { position } else { 0 })?;
             segment.write_indexes()?;
-            sync_segment(segment)?;
+            // The log first: an index never says more than the log holds.
+            if self.request.syncs == Syncs::Each {
+                segment.log_file().sync()?;
+            }
+            self.sync_indexes(segment)?;
         }
         let snapshot = directory.open(FileKind::ProducerSnapshot, end, OpenMode::Create)?;
         snapshot.set_size_bytes(0)?;
         snapshot.write_all_at(&[IoSlice::new(&producers.encode_snapshot())], 0)?;
+        if self.request.syncs == Syncs::Together {
+            return Ok(());
+        }
         snapshot.sync()?;
         directory.disk().sync_directory(&directory.path())
+    }
+
+    fn sync_indexes(&self, segment: &Segment) -> io::Result<()> {
+        let is_ours = self.request.syncs == Syncs::Each;
+        segment.take_unsynced_indexes()?.filter(|_| is_ours).try_for_each(|index| index.sync())
     }
 }
 

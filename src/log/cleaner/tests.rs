@@ -255,6 +255,7 @@ fn load(disk: &Arc<SimDisk>, clock: &ManualClock, recovery_point: Offset) -> Arc
         recovery_point,
         log_start_offset: Offset::ZERO,
         high_watermark: Offset::ZERO,
+        syncs: recovery::Syncs::Each,
         now_ms: crate::time::Clock::now_ms(clock),
     };
     recovery::load(&request).unwrap().log

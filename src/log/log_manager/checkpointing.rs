@@ -15,9 +15,10 @@ use super::super::directory::PartitionDirectory;
 use super::super::errors::StorageError;
 use super::super::partition_log::PartitionLog;
 use super::super::partition_metadata::PARTITION_METADATA_FILE;
+use super::super::recovery::Syncs;
 use super::{Directory, Hosted, LogManager};
 use crate::ids::{BrokerEpoch, Offset, TopicPartition};
-use crate::io::OpenMode;
+use crate::io::{OpenMode, WholeSync};
 use crate::time::TimestampMs;
 
 /// A directory is checkpointed this often, so that recovery has little to check.
@@ -97,25 +98,17 @@ impl LogManager {
     fn close_directory(&self, at: usize, broker_epoch: Option<BrokerEpoch>, now_ms: TimestampMs) {
         let directory = &self.directories[at];
         let logs = self.logs_in(at);
-        let next = AtomicUsize::new(0);
-        let all_closed = AtomicBool::new(true);
-        let work = || {
-            while let Some((partition, log)) = logs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Err(error) = log.close(now_ms) {
-                    all_closed.store(false, Ordering::Relaxed);
-                    tracing::error!(%partition, %error, "log can't be closed: it will be recovered at the next start");
-                }
-            }
+        let all_closed = match self.whole_sync(at, logs.len()) {
+            Some(whole) => directory.close_together(whole, &logs, now_ms),
+            None => self.close_each(&logs, now_ms),
         };
-        let threads = self.options.recovery_threads_per_directory.clamp(1, logs.len().max(1));
-        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
         let closed = directory.sync_topic_ids().and_then(|()| self.write_offsets(at).map_err(FileError::into_io));
         let watermarks = self.offsets_of(at, PartitionLog::high_watermark);
         let closed = closed.and_then(|()| {
             directory.write_checkpoint(REPLICATION_OFFSET_CHECKPOINT, watermarks).map_err(FileError::into_io)
         });
         match closed.map(drop) {
-            Ok(()) if all_closed.into_inner() && directory.is_online() => {
+            Ok(()) if all_closed && directory.is_online() => {
                 let marked = clean_shutdown::write(&**directory.base.disk(), directory.path(), broker_epoch);
                 if let Err(error) = marked {
                     tracing::error!(directory = %directory.path().display(), %error, "clean marker can't be written");
@@ -128,20 +121,36 @@ impl LogManager {
         }
     }
 
+    /// Says whether all are closed.
+    fn close_each(&self, logs: &[(TopicPartition, Arc<PartitionLog>)], now_ms: TimestampMs) -> bool {
+        let next = AtomicUsize::new(0);
+        let all_closed = AtomicBool::new(true);
+        let work = || {
+            while let Some((partition, log)) = logs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = log.close(now_ms) {
+                    all_closed.store(false, Ordering::Relaxed);
+                    tracing::error!(%partition, %error, "log can't be closed: it will be recovered at the next start");
+                }
+            }
+        };
+        let threads = self.options.recovery_threads_per_directory.clamp(1, logs.len().max(1));
+        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+        all_closed.into_inner()
+    }
+
     pub(super) fn checkpoint_directory(&self, at: usize, now_ms: TimestampMs) {
         let directory = &self.directories[at];
         if !directory.is_online() {
             return;
         }
-        for (partition, log) in self.logs_in(at) {
-            match log.checkpoint(now_ms) {
-                Ok(_) => {}
-                Err(_) if !directory.is_online() => return,
-                // The others would not find room either.
-                Err(StorageError::Io(error)) if directory.base.health().write_failed(&error) => break,
-                // Its recovery point stays where it is.
-                Err(error) => tracing::warn!(%partition, %error, "log can't be checkpointed"),
-            }
+        let mut logs = self.logs_in(at);
+        logs.retain(|(_, log)| log.wants_checkpoint());
+        match self.whole_sync(at, logs.len()) {
+            Some(whole) => directory.checkpoint_together(whole, &logs, now_ms),
+            None => directory.checkpoint_each(&logs, now_ms),
+        }
+        if !directory.is_online() {
+            return;
         }
         let written = directory.sync_topic_ids().map_err(FileError::io(directory.path()));
         directory.judge(written.and_then(|()| self.write_offsets(at)));
@@ -206,6 +215,91 @@ impl Directory {
         checkpoints::write(&**self.base.disk(), self.path(), name, &offsets)?;
         *written = offsets;
         Ok(true)
+    }
+
+    fn checkpoint_each(&self, logs: &[(TopicPartition, Arc<PartitionLog>)], now_ms: TimestampMs) {
+        for (partition, log) in logs {
+            if let Err(error) = log.checkpoint(now_ms)
+                && !self.goes_on_after(partition, error)
+            {
+                return;
+            }
+        }
+    }
+
+    fn checkpoint_together(
+        &self,
+        whole: &Arc<dyn WholeSync>,
+        logs: &[(TopicPartition, Arc<PartitionLog>)],
+        now_ms: TimestampMs,
+    ) {
+        self.checkpoints.lock().unsynced_topic_ids.clear();
+        let mut begun = Vec::with_capacity(logs.len());
+        for (partition, log) in logs {
+            match log.begin_checkpoint(Syncs::Together) {
+                Ok(Some(of_log)) => begun.push((log, of_log)),
+                Ok(None) => {}
+                Err(error) => {
+                    if !self.goes_on_after(partition, error) {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Err(error) = whole.sync() {
+            return self.base.health().fail(format_args!("checkpoint: {error}"));
+        }
+        for (log, of_log) in begun {
+            if let Err(error) = log.finish_checkpoint(&of_log, now_ms) {
+                tracing::warn!(partition = %log.topic_partition(), %error, "log can't be checkpointed");
+            }
+        }
+    }
+
+    /// Whether there is any use in checkpointing other logs after one has failed.
+    fn goes_on_after(&self, partition: &TopicPartition, error: StorageError) -> bool {
+        match error {
+            _ if !self.is_online() => false,
+            // The others would not find room either.
+            StorageError::Io(error) if self.base.health().write_failed(&error) => false,
+            // Its recovery point stays where it is.
+            error => {
+                tracing::warn!(%partition, %error, "log can't be checkpointed");
+                true
+            }
+        }
+    }
+
+    /// Says whether all are closed.
+    fn close_together(
+        &self,
+        whole: &Arc<dyn WholeSync>,
+        logs: &[(TopicPartition, Arc<PartitionLog>)],
+        now_ms: TimestampMs,
+    ) -> bool {
+        let mut all_closed = true;
+        let mut fails = |partition: &TopicPartition, error: StorageError| {
+            all_closed = false;
+            tracing::error!(%partition, %error, "log can't be closed: it will be recovered at the next start");
+        };
+        let mut begun = Vec::with_capacity(logs.len());
+        for (partition, log) in logs {
+            match log.begin_close(Syncs::Together) {
+                Ok(of_log) => begun.push((partition, log, of_log)),
+                Err(error) => fails(partition, error),
+            }
+        }
+        self.checkpoints.lock().unsynced_topic_ids.clear();
+        if let Err(error) = whole.sync() {
+            self.base.health().fail(format_args!("closing logs: {error}"));
+            return false;
+        }
+        for (partition, log, of_log) in begun {
+            if let Err(error) = log.finish_checkpoint(&of_log, now_ms) {
+                fails(partition, error);
+            }
+        }
+        all_closed
     }
 
     fn sync_topic_ids(&self) -> io::Result<()> {

@@ -14,7 +14,7 @@ use super::super::directory::{FileKind, PartitionDirectory};
 use super::super::partition_log::PartitionLog;
 use super::super::partition_metadata::{self, PARTITION_METADATA_FILE};
 use super::super::producer_state::ProducerStateConfig;
-use super::super::recovery::{self, LoadRequest};
+use super::super::recovery::{self, LoadRequest, Syncs};
 use super::deletion::renamed_folder;
 use super::{Directory, Hosted, LogManager, LogManagerError};
 use crate::config::LogConfig;
@@ -145,6 +145,7 @@ impl LogManager {
             recovery_point: Offset::ZERO,
             log_start_offset: Offset::ZERO,
             high_watermark: Offset::ZERO,
+            syncs: Syncs::Each,
             now_ms: self.clock.now_ms(),
         });
         Ok(loaded.map_err(FileError::io(&path))?.log)

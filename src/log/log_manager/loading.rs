@@ -19,7 +19,7 @@ use super::super::clean_shutdown::{self, CLEAN_SHUTDOWN_FILE};
 use super::super::directory::PartitionDirectory;
 use super::super::log_directory::{Folder, LogDirectories};
 use super::super::partition_metadata;
-use super::super::recovery::{self, LoadRequest, LoadedLog};
+use super::super::recovery::{self, LoadRequest, LoadedLog, Syncs};
 use super::super::scrubbing::Scrubbing;
 use super::deletion::ExpiredFolder;
 use super::{ConfigOf, Directory, Hosted, LogManager, LogManagerOptions};
@@ -161,7 +161,23 @@ impl LogManager {
             checkpoints.cleaner_offsets = read_or_reset(disk, directory.path(), CLEANER_OFFSET_CHECKPOINT)?;
         }
         let folders = self.partition_folders(directory)?;
+        let is_clean = directory.base.clean_shutdown().is_some();
+        if let Some(whole) = self.whole_sync(at, folders.len()).filter(|_| !is_clean) {
+            let loaded = self.load_folders(at, &folders, config_of, Syncs::Together)?;
+            let Err(error) = whole.sync() else { return Ok(loaded) };
+            // What failed together is written and synced once more, log by log: then it is known which one fails.
+            tracing::warn!(directory = %directory.path().display(), %error, "logs are recovered anew, one by one");
+        }
+        self.load_folders(at, &folders, config_of, Syncs::Each)
+    }
 
+    fn load_folders(
+        &self,
+        at: usize,
+        folders: &[PartitionFolder],
+        config_of: ConfigOf<'_>,
+        syncs: Syncs,
+    ) -> io::Result<LoadedDirectory> {
         // Workers take the next folder each, because some logs need much more time than others.
         let next = AtomicUsize::new(0);
         let work = || {
@@ -172,7 +188,7 @@ impl LogManager {
                     tracing::info!(folder = folder.name, "folder is left alone");
                     continue;
                 };
-                match self.load_log(at, folder, config) {
+                match self.load_log(at, folder, config, syncs) {
                     Ok((hosted, truncated_bytes)) => {
                         let (partition, is_future) = (partition.clone(), *is_future);
                         loaded.push(LoadedFolder { partition, hosted, truncated_bytes, is_future });
@@ -231,7 +247,13 @@ impl LogManager {
         Ok(folders)
     }
 
-    fn load_log(&self, at: usize, folder: &PartitionFolder, config: Arc<LogConfig>) -> io::Result<(Hosted, u64)> {
+    fn load_log(
+        &self,
+        at: usize,
+        folder: &PartitionFolder,
+        config: Arc<LogConfig>,
+        syncs: Syncs,
+    ) -> io::Result<(Hosted, u64)> {
         let directory = &self.directories[at];
         let partition = &folder.partition;
         let path = directory.path().join(&folder.name);
@@ -254,6 +276,7 @@ impl LogManager {
                 recovery_point: known(&checkpoints.recovery_points),
                 log_start_offset: known(&checkpoints.log_start_offsets),
                 high_watermark: known(&checkpoints.high_watermarks),
+                syncs,
                 now_ms: self.clock.now_ms(),
             }
         };

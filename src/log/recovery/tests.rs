@@ -25,6 +25,8 @@ struct Machine {
     disk: Arc<SimDisk>,
     clock: Arc<ManualClock>,
     config: Arc<LogConfig>,
+    /// Every other machine syncs its logs together.
+    logs_to_sync_together: usize,
 }
 
 /// From one start to the next.
@@ -49,18 +51,24 @@ impl Machine {
         disk.create_directory(Path::new("data")).unwrap();
         disk.write_atomically(Path::new("data/meta.properties"), META).unwrap();
         disk.sync_directory(Path::new("")).unwrap();
-        Self { disk, clock: ManualClock::at(NOW_MS), config: Arc::new(config) }
+        let logs_to_sync_together = if seed.is_multiple_of(2) { 1 } else { usize::MAX };
+        Self { disk, clock: ManualClock::at(NOW_MS), config: Arc::new(config), logs_to_sync_together }
     }
 
     fn start(&self) -> Run {
         let disk: Arc<dyn Disk> = Arc::clone(&self.disk) as _;
         let mut directories = LogDirectories::open(&disk, &["data".into()], BrokerId(1), |_, _| {}).unwrap();
         directories.format("c").unwrap();
-        let options = LogManagerOptions { recovery_threads_per_directory: 1, ..LogManagerOptions::default() };
         let config_of = |_: &TopicPartition| Some(Arc::clone(&self.config));
+        let options = self.options();
         let (manager, summary) =
             LogManager::load(directories, options, Arc::clone(&self.clock) as _, &config_of).unwrap();
         Run { manager, summary }
+    }
+
+    fn options(&self) -> LogManagerOptions {
+        let logs_to_sync_together = self.logs_to_sync_together;
+        LogManagerOptions { recovery_threads_per_directory: 1, logs_to_sync_together, ..LogManagerOptions::default() }
     }
 
     /// Stops in good order and starts again.

@@ -43,6 +43,7 @@ fn reopened(disk: &Arc<SimDisk>, damage: impl FnOnce(&SimDisk, &PartitionLog)) -
         recovery_point: Offset(BATCHES),
         log_start_offset: Offset::ZERO,
         high_watermark: Offset(BATCHES),
+        syncs: recovery::Syncs::Each,
         now_ms: NOW_MS,
     };
     recovery::load(&request).unwrap().log

@@ -80,6 +80,7 @@ fn load(disk: &Arc<SimDisk>, config: &Arc<LogConfig>, high_watermark: Offset) ->
         recovery_point: Offset::ZERO,
         log_start_offset: Offset::ZERO,
         high_watermark,
+        syncs: recovery::Syncs::Each,
         now_ms: NOW_MS,
     };
     recovery::load(&request).unwrap().log

@@ -269,7 +269,7 @@ impl History {
     fn try_start(&self) {
         let disk: Arc<dyn Disk> = Arc::clone(&self.machine.disk) as _;
         let Ok(directories) = LogDirectories::open(&disk, &["data".into()], BrokerId(1), |_, _| {}) else { return };
-        let options = LogManagerOptions { recovery_threads_per_directory: 1, ..LogManagerOptions::default() };
+        let options = self.machine.options();
         let config_of = |_: &TopicPartition| Some(Arc::clone(&self.machine.config));
         drop(LogManager::load(directories, options, Arc::clone(&self.machine.clock) as _, &config_of));
     }

@@ -27,6 +27,8 @@ pub(super) struct Machine {
     pub(super) disk: Arc<SimDisk>,
     pub(super) clock: Arc<ManualClock>,
     configs: Vec<Arc<LogConfig>>,
+    /// Every other machine syncs its logs together.
+    logs_to_sync_together: usize,
 }
 
 /// Each is of a topic of its own. `ottla check` knows the last one for compacted by its name.
@@ -79,6 +81,7 @@ impl Machine {
             disk,
             clock: ManualClock::at(NOW_MS),
             configs: (0..PARTITIONS).map(|at| Arc::new(config(at))).collect(),
+            logs_to_sync_together: if seed.is_multiple_of(2) { 1 } else { usize::MAX },
         }
     }
 
@@ -86,8 +89,12 @@ impl Machine {
     pub(super) fn start(&self) -> Option<Arc<LogManager>> {
         let disk: Arc<dyn Disk> = Arc::clone(&self.disk) as _;
         let directories = LogDirectories::open(&disk, &[DIRECTORY.into()], BrokerId(1), |_, _| {}).ok()?;
-        let options =
-            LogManagerOptions { recovery_threads_per_directory: 1, new_uuid, ..LogManagerOptions::default() };
+        let options = LogManagerOptions {
+            recovery_threads_per_directory: 1,
+            logs_to_sync_together: self.logs_to_sync_together,
+            new_uuid,
+            ..LogManagerOptions::default()
+        };
         let config_of = |partition: &TopicPartition| place_of(partition).map(|at| Arc::clone(&self.configs[at]));
         LogManager::load(directories, options, self.clock(), &config_of).ok().map(|(manager, _)| manager)
     }
