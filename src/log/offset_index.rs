@@ -84,6 +84,7 @@ impl OffsetIndex {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
         }
+        entries.file().let_go();
         Ok(Self { base_offset, entries })
     }
 

@@ -78,6 +78,7 @@ impl TimeIndex {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
         }
+        entries.file().let_go();
         Ok(Self { base_offset, entries })
     }
 
