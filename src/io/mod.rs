@@ -37,6 +37,9 @@ pub use relief::relieving_worker;
 /// The end of the name of a file that is to replace another once it is whole.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
+/// What the operating system knows an open file by.
+pub type OsFile = std::fs::File;
+
 /// Beside `path`, what is to replace it.
 pub fn temporary_path(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
@@ -155,7 +158,7 @@ pub trait DiskFile: Any + Debug + Send + Sync {
     /// Makes content and size durable. Blocks: for recovery, checkpoints and shutdown, off the tokio workers.
     fn sync(&self) -> io::Result<()>;
     /// For `sendfile`; none in the simulator.
-    fn as_os_file(&self) -> Option<&std::fs::File>;
+    fn as_os_file(&self) -> Option<&OsFile>;
 }
 
 /// A part of an open file, to be sent as it lies there.

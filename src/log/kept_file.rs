@@ -18,7 +18,7 @@ use parking_lot::RwLock;
 
 use super::directory::{DELETED_SUFFIX, FileKind, PartitionDirectory};
 use crate::ids::Offset;
-use crate::io::{Closable, DiskFile, OpenMode, relieving_worker};
+use crate::io::{Closable, DiskFile, OpenMode, OsFile, relieving_worker};
 
 /// See the module's documentation.
 pub struct KeptFile {
@@ -178,7 +178,7 @@ impl DiskFile for KeptFile {
     }
 
     /// None: what is to be sent is [`KeptFile::opened`].
-    fn as_os_file(&self) -> Option<&std::fs::File> {
+    fn as_os_file(&self) -> Option<&OsFile> {
         None
     }
 }
