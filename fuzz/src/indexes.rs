@@ -84,11 +84,18 @@ fn txn_index(base_offset: Offset, target: Offset, content: &[u8]) {
     let found = collect(&index, Offset(i64::MAX));
     assert!(found.len() * TXN_ENTRY_BYTES <= content.len());
     assert!(found.iter().all(|txn| txn.last_offset >= target));
+    let mut all = Vec::new();
+    index.collect(Offset::ZERO, Offset(i64::MAX), &mut all).expect("an index that was opened is sound");
+    // Markers come one behind the other, each behind a record.
+    let latest = all.iter().map(|txn| txn.last_offset).fold(target.max(base_offset), Offset::max);
+    if latest.0 >= i64::MAX - 1 {
+        return;
+    }
     let aborted = AbortedTxn {
         producer_id: ProducerId(1),
-        first_offset: base_offset,
-        last_offset: target.max(base_offset),
-        last_stable_offset: target.max(base_offset).next(),
+        first_offset: latest,
+        last_offset: latest.next(),
+        last_stable_offset: latest.next().next(),
     };
     index.append(&aborted).expect("the disk is sound");
     let again = TxnIndex::open(Arc::clone(&directory), base_offset).expect("what was written is sound");
