@@ -82,11 +82,16 @@ struct Worker {
 
 impl Worker {
     fn run_until_stopped(mut self, stopped: &mpsc::Receiver<()>) {
-        let mut pause = TICK;
+        // What is to be waited for yet, by the rate as it is at every look: a rate that was raised holds at once.
+        let (mut ahead_bytes, mut pause) = (0.0, TICK);
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(pause) {
-            let copied = self.turn();
-            let due = Duration::from_secs_f64(copied as f64 / self.replicas.move_bytes_per_second() as f64);
-            pause = if copied > 0 { due } else { TICK };
+            let rate = self.replicas.move_bytes_per_second() as f64;
+            if ahead_bytes <= 0.0 {
+                ahead_bytes = self.turn() as f64;
+            }
+            let due = Duration::from_secs_f64(ahead_bytes / rate);
+            pause = if ahead_bytes > 0.0 { due.min(TICK) } else { TICK };
+            ahead_bytes = if due > TICK { ahead_bytes - TICK.as_secs_f64() * rate } else { 0.0 };
         }
     }
 
