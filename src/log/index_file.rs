@@ -160,6 +160,19 @@ impl<E: IndexEntry> IndexFile<E> {
         Ok(())
     }
 
+    /// Makes a file of all entries, which none has been written of before, and leaves it closed: a crash leaves all of it
+    /// or none.
+    pub(super) fn write_new(&self) -> io::Result<()> {
+        let mut state = self.state.write();
+        let mut bytes = Vec::with_capacity(state.tail.len() * E::BYTES);
+        state.tail.iter().for_each(|entry| entry.encode(&mut bytes));
+        self.file.write_new(&bytes)?;
+        state.exists = true;
+        state.stored = state.tail.len();
+        state.tail = Vec::new();
+        Ok(())
+    }
+
     /// Forgets all entries for these, which are written with the next tail.
     pub(super) fn replace(&self, entries: Vec<E>) {
         let mut state = self.state.write();

@@ -86,6 +86,13 @@ impl KeptFile {
         self.state.read().file.as_ref().is_some_and(|open| Arc::ptr_eq(open, file))
     }
 
+    /// Gives it this content, durably and in one piece.
+    pub(super) fn write_new(&self, content: &[u8]) -> io::Result<()> {
+        self.let_go();
+        let path = self.directory.file(self.kind, self.base_offset);
+        self.directory.disk().write_atomically(&path, content)
+    }
+
     /// Closes it without a sync: it was given away, or is needed no more.
     pub(super) fn let_go(&self) {
         if self.state.write().file.take().is_some() {

@@ -154,6 +154,11 @@ impl OffsetIndex {
         self.entries.write_tail()
     }
 
+    /// As [`OffsetIndex::write_tail`] where there is no file: a crash leaves all of it or none.
+    pub(super) fn write_new(&self) -> io::Result<()> {
+        self.entries.write_new()
+    }
+
     pub(super) fn take_unsynced(&self) -> io::Result<Option<Arc<dyn DiskFile>>> {
         self.entries.take_unsynced()
     }

@@ -232,7 +232,7 @@ impl<'a> Recovery<'a> {
         let partition = &self.request.topic_partition;
         tracing::warn!(%partition, %base_offset, %error, "indexes of a segment are built anew");
         let mut producers = self.producers_at(base_offset)?;
-        let segment = Segment::open_without_indexes(directory, base_offset, *now_ms)?;
+        let segment = self.open_for_new_indexes(base_offset)?;
         // Its epochs are known already, or will be read from the headers.
         let mut epochs = self.epochs.clone();
         let recovered = self.recover(&segment, base_offset, &mut producers, &mut epochs)?;
@@ -240,10 +240,23 @@ impl<'a> Recovery<'a> {
             self.is_intact = false;
             segment.cut_file()?;
         }
-        segment.close_indexes()?;
-        sync_segment(&segment)?;
+        // The log first: an index never says more than the log holds.
+        segment.log_file().sync()?;
+        segment.close_new_indexes()?;
         self.segments.push(segment);
         Ok(())
+    }
+
+    /// Opens a segment whose indexes are to be built. Where it is trusted it has no offset index, and so will be built
+    /// again by the next start, until [`Segment::write_new_indexes`] has all of them on the device: a part of an index
+    /// would pass for the whole.
+    fn open_for_new_indexes(&self, base_offset: Offset) -> io::Result<Segment> {
+        let LoadRequest { directory, now_ms, .. } = self.request;
+        if base_offset < self.trusted_below {
+            directory.disk().remove_file(&directory.file(FileKind::OffsetIndex, base_offset))?;
+            directory.disk().sync_directory(&directory.path())?;
+        }
+        Segment::open_without_indexes(directory, base_offset, *now_ms)
     }
 
     /// Checks the segments from `first` on, until one is not sound or does not continue the one before. What follows
@@ -263,6 +276,9 @@ impl<'a> Recovery<'a> {
         loop {
             let RecoveredSegment { truncated_bytes, checked_from, .. } =
                 self.recover(&segment, from, &mut producers, &mut epochs)?;
+            if from == segment.base_offset() && from < self.trusted_below {
+                self.unless_full(segment.write_new_indexes())?;
+            }
             let end = segment.next_offset()?;
             let following = self.folder.base_offsets.get(at + 1).copied();
             // An empty segment that was never said to hold anything has nothing to lose: a broker of many idle partitions
@@ -303,7 +319,7 @@ impl<'a> Recovery<'a> {
                 Err(error) => return Err(error),
             }
         }
-        Ok((Segment::open_without_indexes(directory, base_offset, *now_ms)?, base_offset))
+        Ok((self.open_for_new_indexes(base_offset)?, base_offset))
     }
 
     /// What is not sound at the segment's end is still in its file afterwards.
@@ -538,15 +554,6 @@ impl<'a> Recovery<'a> {
         let is_ours = self.request.syncs == Syncs::Each;
         segment.take_unsynced_indexes()?.filter(|_| is_ours).try_for_each(|index| index.sync())
     }
-}
-
-/// The log first: an index never says more than the log holds.
-fn sync_segment(segment: &Segment) -> io::Result<()> {
-    segment.log_file().sync()?;
-    for index in segment.take_unsynced_indexes()? {
-        index.sync()?;
-    }
-    Ok(())
 }
 
 /// What is not sound in the segment that reaches over the recovery point is cut when it is checked, and it is checked

@@ -388,9 +388,30 @@ impl Segment {
     /// The segment becomes a closed one: its largest timestamp goes to the end of the time index, and the indexes to
     /// their files. May be called again after an error.
     pub(super) fn close_indexes(&self) -> io::Result<()> {
+        self.end_indexes()?;
+        self.write_indexes()
+    }
+
+    /// As [`Segment::close_indexes`], as [`Segment::write_new_indexes`] does it.
+    pub(super) fn close_new_indexes(&self) -> io::Result<()> {
+        self.end_indexes()?;
+        self.write_new_indexes()
+    }
+
+    fn end_indexes(&self) -> io::Result<()> {
         self.cut_torn_end()?;
         self.time_index.maybe_append(self.max_timestamp());
-        self.write_indexes()
+        Ok(())
+    }
+
+    /// Brings indexes that were built anew to the device, the offset index last and in one piece: as long as it is
+    /// absent, the others count for nothing.
+    pub(super) fn write_new_indexes(&self) -> io::Result<()> {
+        self.time_index.write_tail()?;
+        for index in self.take_unsynced_indexes()? {
+            index.sync()?;
+        }
+        self.offset_index.write_new()
     }
 
     /// Brings the files of the indexes up to what is in memory.

@@ -56,14 +56,17 @@ impl Machine {
     }
 
     fn start(&self) -> Run {
+        self.try_start().unwrap()
+    }
+
+    fn try_start(&self) -> anyhow::Result<Run> {
         let disk: Arc<dyn Disk> = Arc::clone(&self.disk) as _;
-        let mut directories = LogDirectories::open(&disk, &["data".into()], BrokerId(1), |_, _| {}).unwrap();
-        directories.format("c").unwrap();
+        let mut directories = LogDirectories::open(&disk, &["data".into()], BrokerId(1), |_, _| {})?;
+        directories.format("c")?;
         let config_of = |_: &TopicPartition| Some(Arc::clone(&self.config));
         let options = self.options();
-        let (manager, summary) =
-            LogManager::load(directories, options, Arc::clone(&self.clock) as _, &config_of).unwrap();
-        Run { manager, summary }
+        let (manager, summary) = LogManager::load(directories, options, Arc::clone(&self.clock) as _, &config_of)?;
+        Ok(Run { manager, summary })
     }
 
     fn options(&self) -> LogManagerOptions {

@@ -153,6 +153,32 @@ fn indexes_are_built_anew_byte_by_byte() {
     }
 }
 
+/// A part of an index would pass for the whole: then times lead to wrong offsets, and aborted records pass for others.
+#[test]
+fn a_crash_while_indexes_are_built_leaves_none_in_part() {
+    for step in 0.. {
+        let machine = Machine::new(step, small_segments());
+        let run = written(&machine, 50);
+        run.manager.shutdown(None);
+        drop(run);
+        let indexes: Vec<_> = machine.names().into_iter().filter(|name| name.ends_with("index")).collect();
+        let before: Vec<_> = indexes.iter().map(|name| machine.content(name).unwrap()).collect();
+        machine.disk.remove_file(&path(&machine.logs()[1].replace(".log", ".timeindex"))).unwrap();
+        machine.disk.sync_directory(Path::new("data/topic-0")).unwrap();
+        machine.disk.kill();
+        machine.disk.cut_power_at(machine.disk.steps() + step);
+        drop(machine.try_start());
+        if !machine.disk.is_powerless() {
+            assert!(step > 10, "no step was left out");
+            break;
+        }
+        machine.disk.crash(step);
+        machine.start().manager.shutdown(None);
+        let after: Vec<_> = indexes.iter().map(|name| machine.content(name).unwrap()).collect();
+        assert_eq!(after, before, "the power was cut at step {step}");
+    }
+}
+
 #[test]
 fn leftovers_are_removed_and_strangers_are_not() {
     let machine = machine();
