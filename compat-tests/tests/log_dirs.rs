@@ -2,8 +2,6 @@
 //! along.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use kafka_protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
@@ -142,13 +140,11 @@ fn a_replica_moves_while_it_is_written_and_read() -> Result<()> {
     let (home, other) = home_and_other(&node, "moved", 0);
     for (from, to) in [(&home, &other), (&other, &home)] {
         assert_eq!(alter(&mut wire, 2, "moved", 0, to)?, 0);
-        let done = Arc::new(AtomicBool::new(false));
-        let (watched, bootstrap, to_watch) = (Arc::clone(&done), node.bootstrap(), to.clone());
+        let (bootstrap, to_watch) = (node.bootstrap(), to.clone());
         let watcher = std::thread::spawn(move || {
             wait_until_in(&mut Wire::connect(&bootstrap).expect("a connection"), "moved", &to_watch);
-            watched.store(true, Ordering::Release);
         });
-        while !done.load(Ordering::Acquire) {
+        while !watcher.is_finished() {
             append(&mut wire)?;
         }
         watcher.join().expect("the replica moves");
