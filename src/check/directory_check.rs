@@ -11,20 +11,14 @@ use super::text_check::TextFile;
 use crate::ids::{Offset, TopicPartition};
 use crate::io::{DirectoryEntry, DirectoryLock, Disk, EntryKind, TEMPORARY_SUFFIX};
 use crate::log::checkpoints::{
-    self, CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT,
-    REPLICATION_OFFSET_CHECKPOINT,
+    self, CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, OFFSET_CHECKPOINTS, OffsetCheckpoint,
+    RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
 };
 use crate::log::clean_shutdown::{self, CLEAN_SHUTDOWN_FILE};
 use crate::log::log_directory::{self, DirectoryError, Folder, LOCK_FILE};
 use crate::log::meta_properties::{self, META_PROPERTIES_FILE, MetaProperties};
 
 const META_KEYS: [&str; 5] = ["version", "cluster.id", "node.id", "broker.id", "directory.id"];
-const CHECKPOINTS: [&str; 4] = [
-    RECOVERY_POINT_CHECKPOINT,
-    LOG_START_OFFSET_CHECKPOINT,
-    REPLICATION_OFFSET_CHECKPOINT,
-    CLEANER_OFFSET_CHECKPOINT,
-];
 
 /// A log directory that no other process has.
 #[derive(Debug)]
@@ -87,7 +81,7 @@ impl DirectoryFacts {
         facts.read_entries(&entries);
         facts.read_meta(disk).map_err(io)?;
         facts.read_clean_marker(disk).map_err(io)?;
-        for name in CHECKPOINTS {
+        for name in OFFSET_CHECKPOINTS {
             facts.read_checkpoint(disk, name).map_err(io)?;
         }
         Ok(facts)

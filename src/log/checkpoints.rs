@@ -23,6 +23,13 @@ pub const LOG_START_OFFSET_CHECKPOINT: &str = "log-start-offset-checkpoint";
 pub const REPLICATION_OFFSET_CHECKPOINT: &str = "replication-offset-checkpoint";
 /// Up to where the cleaner got.
 pub const CLEANER_OFFSET_CHECKPOINT: &str = "cleaner-offset-checkpoint";
+/// All of them.
+pub(crate) const OFFSET_CHECKPOINTS: [&str; 4] = [
+    RECOVERY_POINT_CHECKPOINT,
+    LOG_START_OFFSET_CHECKPOINT,
+    REPLICATION_OFFSET_CHECKPOINT,
+    CLEANER_OFFSET_CHECKPOINT,
+];
 
 /// A longer file is refused: room for 200,000 partitions of topics with the longest of names.
 pub(crate) const MAX_FILE_BYTES: u64 = 64 << 20;

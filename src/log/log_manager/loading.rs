@@ -12,8 +12,8 @@ use parking_lot::{Mutex, RwLock};
 
 use super::super::checkpoint_text::FileError;
 use super::super::checkpoints::{
-    self, CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, OffsetCheckpoint, RECOVERY_POINT_CHECKPOINT,
-    REPLICATION_OFFSET_CHECKPOINT,
+    self, CLEANER_OFFSET_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, OFFSET_CHECKPOINTS, OffsetCheckpoint,
+    RECOVERY_POINT_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT,
 };
 use super::super::clean_shutdown::{self, CLEAN_SHUTDOWN_FILE};
 use super::super::directory::PartitionDirectory;
@@ -288,16 +288,7 @@ impl LogManager {
 /// What was to replace one of the directory's small files when the broker died.
 fn is_leftover(entry: &DirectoryEntry) -> bool {
     let replaced = entry.name.strip_suffix(TEMPORARY_SUFFIX).filter(|_| entry.kind == EntryKind::File);
-    replaced.is_some_and(|name| {
-        [
-            RECOVERY_POINT_CHECKPOINT,
-            LOG_START_OFFSET_CHECKPOINT,
-            REPLICATION_OFFSET_CHECKPOINT,
-            CLEANER_OFFSET_CHECKPOINT,
-            CLEAN_SHUTDOWN_FILE,
-        ]
-        .contains(&name)
-    })
+    replaced.is_some_and(|name| name == CLEAN_SHUTDOWN_FILE || OFFSET_CHECKPOINTS.contains(&name))
 }
 
 /// A checkpoint that can't be read costs time, or shows records that were deleted; it never keeps a broker from
